@@ -26,15 +26,19 @@ import torch
 
 from training import descriptors
 from training import evaluate
+from training import motion_evaluate
+from training import motion_export
+from training import motion_sample
 from training import report
 from training import sample_images
 from training import sheet
 from training.crops import SIDE
 from training.export import export
+from training.motion_train import train_motions
 from training.train import train_classifier
 from training.train import train_detector
 
-_PARTS = ('sheet', 'images', 'classifier', 'detector', 'report')
+_PARTS = ('sheet', 'images', 'classifier', 'detector', 'motions', 'report', 'motions_report')
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -59,6 +63,10 @@ def _arguments() -> argparse.Namespace:
                         help='write the weights (.pt) every 500 steps')
     parser.add_argument('--images', type=int, default=1000, help='unseen images in the report')
     parser.add_argument('--crops', type=int, default=5000, help='unseen crops in the report')
+    parser.add_argument('--windows', type=int, default=1200,
+                        help='unseen windows in the report on motions')
+    parser.add_argument('--motions', type=Path, default=_ROOT / 'training/runs/motions',
+                        help='directory for the models of motions that do not ship')
     parser.add_argument('--photographs', type=Path,
                         help='directory of photographs without cards, to count false alarms on')
     return parser.parse_args()
@@ -98,6 +106,20 @@ def _report(args: argparse.Namespace) -> None:
     print(report.figures(measured))
 
 
+def _train_motions(args: argparse.Namespace) -> None:
+    trained = train_motions(args.seed, args.shorten, args.workers)
+    motion_export.export_motions(trained, args.motions)
+    motion_export.ship(args.motions, args.output)
+
+
+def _report_motions(args: argparse.Namespace) -> None:
+    measured = motion_evaluate.measure_motions(args.motions, args.seed, args.windows)
+    motion_evaluate.measure_shipped(args.output, measured)
+    report.write_motions(measured, args.output / 'cards_report.json',
+                         args.output / 'MODEL_CARD.md')
+    print(motion_evaluate.figures(measured))
+
+
 def main() -> None:
     """Run the parts that were asked for."""
     args = _arguments()
@@ -106,11 +128,14 @@ def main() -> None:
     steps = {
         'sheet': lambda: (sheet.write_pdf(args.output / 'cards_sheet.pdf'),
                           sheet.write_png(args.output / 'cards_sheet.png')),
-        'images': lambda: sample_images.write_sample_images(
-            args.output / 'scenes'),  # words: old
+        'images': lambda: (
+            sample_images.write_sample_images(args.output / 'scenes'),  # words: old
+            motion_sample.write_video(args.output / 'motions')),
         'classifier': lambda: _train_classifier(args),
         'detector': lambda: _train_detector(args),
-        'report': lambda: _report(args)}
+        'motions': lambda: _train_motions(args),
+        'report': lambda: _report(args),
+        'motions_report': lambda: _report_motions(args)}
     for part in _PARTS:
         if part in args.only:
             begin = time.monotonic()

@@ -16,10 +16,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import string
 
 import cv2
 import numpy as np
+
+_Kind = Callable[[np.random.Generator, int, int], np.ndarray]
 
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX,
           cv2.FONT_HERSHEY_PLAIN, cv2.FONT_HERSHEY_SCRIPT_SIMPLEX)
@@ -115,6 +119,9 @@ def _room(rng: np.random.Generator, w: int, h: int) -> np.ndarray:
 
 _PLAIN = (_smooth, _fractal, _tiles, _leaves)
 _ALL = (_smooth, _smooth, _fractal, _fractal, _tiles, _leaves, _leaves, _room, _room)
+#: Kinds for training and, apart from them, for a test on what no training saw.
+SEEN_KINDS = (_smooth, _fractal, _leaves)
+UNSEEN_KINDS = (_tiles, _room)
 
 
 def clutter_shape(rng: np.random.Generator, image: np.ndarray, size: float,
@@ -144,9 +151,10 @@ def clutter_shape(rng: np.random.Generator, image: np.ndarray, size: float,
             cv2.polylines(image, [points], True, color, thickness, cv2.LINE_AA)
 
 
-def background(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+def background(rng: np.random.Generator, width: int, height: int,
+               kinds: Sequence[_Kind] = _ALL) -> np.ndarray:
     """Return an image without cards, uint8 [height, width, 3] RGB."""
-    image = _ALL[rng.integers(len(_ALL))](rng, width, height)
+    image = kinds[rng.integers(len(kinds))](rng, width, height)
     image = np.ascontiguousarray(image)
     for _ in range(rng.integers(0, 25) if rng.random() < 0.7 else 0):
         clutter_shape(rng, image, width * float(rng.uniform(0.01, 0.2)), random_color(rng))

@@ -28,7 +28,8 @@ DETECTOR_SIZE = (512, 384)
 DETECTOR_THRESHOLD = 0.45
 CLASSIFIER_THRESHOLD = 0.5
 
-_LICENSE = (Path(__file__).read_text(encoding='utf-8').split('\n\n', 1)[0])
+#: Comment at the head of each descriptor.
+LICENSE = (Path(__file__).read_text(encoding='utf-8').split('\n\n', 1)[0])
 
 _DETECTOR = """{license}
 
@@ -106,12 +107,12 @@ def _names() -> str:
 def write_detector(model: Path) -> None:
     """Write the descriptor beside the detector's file."""
     model.with_suffix('.yaml').write_text(_DETECTOR.format(
-        license=_LICENSE, sha256=_digest(model), names=_names(), width=DETECTOR_SIZE[0],
+        license=LICENSE, sha256=_digest(model), names=_names(), width=DETECTOR_SIZE[0],
         height=DETECTOR_SIZE[1], threshold=DETECTOR_THRESHOLD), encoding='utf-8')
 
 
 def write_classifier(model: Path) -> None:
     """Write the descriptor beside the classifier's file."""
     model.with_suffix('.yaml').write_text(_CLASSIFIER.format(
-        license=_LICENSE, sha256=_digest(model), names=_names(), width=SIDE, height=SIDE,
+        license=LICENSE, sha256=_digest(model), names=_names(), width=SIDE, height=SIDE,
         background=len(NAMES), threshold=CLASSIFIER_THRESHOLD), encoding='utf-8')

@@ -20,8 +20,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from training import motion_evaluate
+
 _BEGIN = '<!-- figures: written by `python -m training` -->'
 _END = '<!-- end of figures -->'
+_BEGIN_MOTIONS = '<!-- figures of motions: written by `python -m training` -->'
+_END_MOTIONS = '<!-- end of figures of motions -->'
 
 
 def _percent(value: float) -> str:
@@ -92,11 +96,29 @@ def write(report: dict[str, Any], path: Path, card: Path) -> None:
     same = old.get('detector', {}).get('sha256') == report['detector']['sha256']
     if same and 'photographs' in old:
         merged.setdefault('photographs', old['photographs'])
-    path.write_text(json.dumps(merged, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
-    if card.exists():
-        text = card.read_text(encoding='utf-8')
-        if _BEGIN not in text or _END not in text:
-            raise ValueError(f'{card} lacks the lines {_BEGIN!r} and {_END!r}: put them back')
-        before, rest = text.split(_BEGIN, 1)
-        card.write_text(f'{before}{_BEGIN}\n\n{figures(merged)}\n{_END}{rest.split(_END, 1)[1]}',
-                        encoding='utf-8')
+    if 'motions' in old:
+        merged['motions'] = old['motions']
+    _write_json(merged, path)
+    _write_card(card, _BEGIN, figures(merged), _END)
+
+
+def write_motions(measured: dict[str, Any], path: Path, card: Path) -> None:
+    """Write the figures on motions into the same two files; the other figures stay."""
+    old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    _write_json({**old, 'motions': measured}, path)
+    _write_card(card, _BEGIN_MOTIONS, motion_evaluate.figures(measured), _END_MOTIONS)
+
+
+def _write_json(report: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+
+
+def _write_card(card: Path, begin: str, tables: str, end: str) -> None:
+    if not card.exists():
+        return
+    text = card.read_text(encoding='utf-8')
+    if begin not in text or end not in text:
+        raise ValueError(f'{card} lacks the lines {begin!r} and {end!r}: put them back')
+    before, rest = text.split(begin, 1)
+    card.write_text(f'{before}{begin}\n\n{tables}\n{end}{rest.split(end, 1)[1]}',
+                    encoding='utf-8')

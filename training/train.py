@@ -100,7 +100,9 @@ def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full:
         The averaged model.
 
     """
-    model.train().to(memory_format=torch.channels_last)
+    model.train()
+    if not any(p.dim() == 5 for p in model.parameters()):
+        model.to(memory_format=torch.channels_last)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW([{'params': decay, 'weight_decay': 0.02},
