@@ -125,13 +125,26 @@ import sys
 import gi
 gi.require_version('Gst', '1.0')
 gi.require_version('GstRtspServer', '1.0')
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
 server = GstRtspServer.RTSPServer(service=sys.argv[1])
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch('( videotestsrc is-live=1 pattern=ball ! video/x-raw,width=64,height=48,'
                    'framerate=20/1,format=I420 ! jpegenc ! rtpjpegpay name=pay0 )')
 factory.set_shared(True)
+if len(sys.argv) > 2:
+    # Digest only: this server never takes a password as it is.
+    user, _, password = sys.argv[2].partition(':')
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+    token = GstRtspServer.RTSPToken()
+    token.set_string('media.factory.role', 'viewer')
+    auth.add_digest(user, password, token)
+    server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role('viewer', 'media.factory.access', True)
+    permissions.add_permission_for_role('viewer', 'media.factory.construct', True)
+    factory.set_permissions(permissions)
 server.get_mount_points().add_factory('/test', factory)
 server.attach(None)
 print('ready', flush=True)
@@ -145,8 +158,8 @@ def rtsp():
     started = []
     python = '/usr/bin/python3' if Path('/usr/bin/python3').exists() else shutil.which('python3')
 
-    def start(port):
-        process = subprocess.Popen([python, '-c', RTSP, str(port)], stdout=subprocess.PIPE,
+    def start(port, *login):
+        process = subprocess.Popen([python, '-c', RTSP, str(port), *login], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         started.append(process)
         if process.stdout.readline() != 'ready\n':
@@ -160,12 +173,21 @@ def rtsp():
         process.communicate()
 
 
-def test_an_rtsp_server_that_is_killed_and_started_again(rtsp):
+@pytest.mark.parametrize('login', [(), ('me:p@ss:word/',)], ids=['open', 'digest'])
+def test_an_rtsp_server_that_is_killed_and_started_again(rtsp, login, monkeypatch, capfd):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
-    server = rtsp(port)
+    server = rtsp(port, *login)
     url = f'rtsp://127.0.0.1:{port}/test'
+    if login:
+        with pytest.raises(SourceError, match=f'cannot be opened: .* set {LOGIN}='):
+            open_source(url)
+        for given in ('me:wrong', *login):
+            monkeypatch.setenv(LOGIN, f'rtsp://127.0.0.1:{port} {given}')
+            if given == 'me:wrong':
+                with pytest.raises(SourceError, match='cannot be opened'):
+                    open_source(url)
     said, ended = [], threading.Event()
     source = open_source(url)
     assert source.live
@@ -174,10 +196,11 @@ def test_an_rtsp_server_that_is_killed_and_started_again(rtsp):
     assert next(frames).read().shape == (48, 64, 3)
     server.kill()
     server.wait()
-    threading.Timer(1.0, rtsp, (port,)).start()
+    threading.Timer(1.0, rtsp, (port, *login)).start()
     deadline = time.monotonic() + 40
     while 'delivers again' not in ' '.join(said):
         assert next(frames).read() is not None
         assert time.monotonic() < deadline, said
     ended.set()
     assert 'stopped delivering' in said[0]
+    assert 'p@ss' not in (shown := ' '.join((*said, *capfd.readouterr()))) and 'p%40' not in shown
