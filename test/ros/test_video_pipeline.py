@@ -14,11 +14,13 @@
 
 """A video through camera, server and a subscriber: three processes, and boxes on the cars."""
 
+import json
 import os
 
 import cv2
 import numpy as np
 from rclpy.qos import qos_profile_sensor_data
+from ros2_classify.cli import main
 from ros2_classify.ros.messages.vision import detections_from
 from ros2_classify.sources.image_messages import to_array
 from sensor_msgs.msg import Image
@@ -39,7 +41,30 @@ def car_park(path):
     return np.median(frames[::12], axis=0)
 
 
-def test_every_result_belongs_to_one_image_and_boxes_sit_on_cars(start, peer, published):
+def rows_of_infer(video, results):
+    """Return what ``infer`` says of each frame, by the frame's pixels."""
+    capture, frames = cv2.VideoCapture(str(video)), {}
+    while capture.grab():
+        frames.setdefault(capture.retrieve()[1].tobytes(), len(frames))
+    assert main(['infer', '--model', 'yolox_nano', '--source', str(video), '--threshold', '0.5',
+                 '--limit', '112', '--results', str(results)]) == 0
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    return {pixels: rows[number] for pixels, number in frames.items() if number < len(rows)}
+
+
+def numbers(msg):
+    """Return label, score, and box as x1, y1, x2, y2, of each detection of a message."""
+    found = []
+    for each in msg.detections:
+        (best, *_), box = each.results, each.bbox
+        x, y = box.center.position.x, box.center.position.y
+        found.append((best.hypothesis.class_id, best.hypothesis.score, [
+            x - box.size_x / 2, y - box.size_y / 2, x + box.size_x / 2, y + box.size_y / 2]))
+    return found
+
+
+def test_every_result_belongs_to_one_image_and_boxes_sit_on_cars(
+        start, peer, published, tmp_path):
     video = published / 'video' / 'car-detection.mp4'
     empty = car_park(video)
     height, width = empty.shape[:2]
@@ -77,3 +102,17 @@ def test_every_result_belongs_to_one_image_and_boxes_sit_on_cars(start, peer, pu
             shares.append(share / box.mean())
     assert len(shares) >= 15
     assert np.median(shares) < 0.4 and max(shares) < 0.7, shares
+
+    # ... and ``infer`` has the same numbers for each of the images, to what its lines round.
+    rows, compared = rows_of_infer(video, tmp_path / 'rows.jsonl'), []
+    for msg in matched:
+        row = rows.get(to_array(by_stamp[stamp(msg)])[0].tobytes())
+        if row is None:
+            continue
+        found = numbers(msg)
+        assert [each[0] for each in found] == [each['label'] for each in row['results']]
+        for (_, score, box), each in zip(found, row['results']):
+            assert abs(score - each['score']) <= 1e-4
+            assert np.abs(np.subtract(box, each['box'])).max() <= 0.01
+        compared.append(len(found))
+    assert len(compared) >= 15 and sum(compared) >= 5
