@@ -32,6 +32,21 @@ NODES = ('camera', 'client_test', 'composed', 'server')
 MAKES_WHEEL = not {'bdist_wheel', 'dist_info', 'editable_wheel'}.isdisjoint(sys.argv)
 
 
+# What an index shows; the README's images and links are paths of the repository.
+DESCRIPTION = """\
+Run any vision model on any camera in ROS 2: classification, detection and segmentation with ONNX
+Runtime. This is the Python library with its command line; the nodes need ROS 2 beside it.
+
+```
+pip install "ros2_classify[cpu]"
+ros2_classify infer cards_detector photo.jpg
+ros2_classify watch best.onnx 0
+```
+
+The documentation is in the repository.
+"""
+
+
 def shared_files() -> list[tuple[str, list[str]]]:
     """List the data files as setuptools wants them, by the directory they are installed to."""
     share = Path('share') / NAME
@@ -92,8 +107,19 @@ setup(
             'tensorflow>=2.16; platform_machine != "x86_64"',
             'tf2onnx>=1.17',
         ],
+        # Only for `evaluate`, `curate` and `label`, which the package ros2_classify_evaluation in
+        # packages/ has.
+        'eval': ['onnx>=1.15', 'pillow>=9.2', 'pyarrow>=14', 'rosbags>=0.10'],
         'training': ['onnx>=1.15', 'torch>=2.2'],
     },
+    long_description=DESCRIPTION,
+    long_description_content_type='text/markdown',
+    classifiers=[
+        'Intended Audience :: Developers',
+        'Intended Audience :: Science/Research',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
     zip_safe=True,
     maintainer='the ros2_classify authors',
     maintainer_email='ros2_classify@users.noreply.github.com',

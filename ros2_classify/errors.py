@@ -38,6 +38,12 @@ Each message gives the cause, the bad value, the allowed ones and the next step:
         └── OutputError          a model's outputs don't match the descriptor (also a ValueError)
 """
 
+# A plain installation may lack these modules; what pip calls them. Advice names what is on every
+# package index: this package itself may not be.
+REQUIREMENTS = {
+    'cv2': '"opencv-python-headless<5"', 'numpy': 'numpy', 'onnxruntime': 'onnxruntime',
+    'yaml': 'PyYAML'}
+
 
 class Ros2ClassifyError(Exception):
     """Base of all errors of the package."""

@@ -150,8 +150,7 @@ def _tools() -> tuple[Any, Any]:
         from onnxruntime import quantization
     except ImportError as error:
         raise EngineError(
-            f'quantization needs the package onnx ({error}): pip install '
-            '"ros2_classify[tools]"') from error
+            f'quantization needs the package onnx ({error}): pip install onnx') from error
     return onnx, quantization
 
 

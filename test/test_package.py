@@ -15,11 +15,14 @@
 """The package as others see it: manifests, what is installed where, messages on the wire."""
 
 import ast
+from importlib import metadata
 import json
 from pathlib import Path
 import re
 import subprocess
 import sys
+import tarfile
+import venv
 from xml.etree import ElementTree
 import zipfile
 
@@ -121,13 +124,15 @@ def test_rosdep_gets_one_onnxruntime(gpu, there):
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """Build the wheel that pip would install, from a copy: the build leaves files behind."""
+def distributions(tmp_path_factory):
+    """
+    Build what an index has: an sdist, and the wheel that pip builds from it alone.
+
+    From a copy, since builds leave files behind, and without the internet.
+    """
     pytest.importorskip('wheel')
     directory = tmp_path_factory.mktemp('wheel')
-    parts = ['setup.*', 'pyproject.toml', 'package.xml', 'LICENSE', 'resource', 'ros2_classify',
-             'config', 'launch', 'models', 'rviz']
-    files = subprocess.run(['git', 'ls-files', '-z', '--', *parts], cwd=ROOT, capture_output=True,
+    files = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True,
                            text=True, check=False)
     if files.returncode:
         pytest.skip('no git checkout')
@@ -136,12 +141,67 @@ def wheel(tmp_path_factory):
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_file():
             target.write_bytes((ROOT / name).read_bytes())
+    subprocess.run([sys.executable, 'setup.py', '--quiet', 'sdist', '--dist-dir', str(directory)],
+                   cwd=directory / 'source', check=True, timeout=120, capture_output=True)
     subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-index',
                     '--no-build-isolation', '--wheel-dir', str(directory),
-                    str(directory / 'source')],
+                    str(next(directory.glob('*.tar.gz')))],
                    check=True, timeout=120)
-    with zipfile.ZipFile(next(directory.glob('*.whl'))) as archive:
+    return directory
+
+
+@pytest.fixture(scope='module')
+def wheel(distributions):
+    """Return the wheel as an archive."""
+    with zipfile.ZipFile(next(distributions.glob('*.whl'))) as archive:
         yield archive
+
+
+def test_the_sdist_has_what_builds_it_and_no_more_than_that(distributions):
+    with tarfile.open(next(distributions.glob('*.tar.gz'))) as archive:
+        names = {name.partition('/')[2] for name in archive.getnames()}
+    assert {'README.md', 'LICENSE', 'CHANGELOG.rst', 'setup.py', 'package.xml'} <= names
+    assert {name.partition('/')[0] for name in names if '/' in name} == {
+        'config', 'launch', 'models', 'resource', 'ros2_classify', 'ros2_classify.egg-info', 'rviz'}
+
+
+def needed_by(requirements):
+    """Return the installed distributions that requirements lead to."""
+    from packaging.requirements import Requirement
+
+    found, rest = {}, [Requirement(each) for each in requirements]
+    while rest:
+        requirement = rest.pop()
+        distribution = metadata.distribution(requirement.name)
+        if requirement.name not in found:
+            found[requirement.name] = distribution
+            rest += [each for each in map(Requirement, distribution.requires or ())
+                     if not each.marker or each.marker.evaluate({'extra': ''})]
+    return found.values()
+
+
+def test_the_wheel_runs_in_a_fresh_environment_without_ros(distributions, tmp_path):
+    """With what the extra `cpu` names, taken from this environment, and nothing else."""
+    environment, other = tmp_path / 'venv', tmp_path / 'cpu'
+    venv.create(environment, with_pip=False)
+    other.mkdir()
+    for each in needed_by(['numpy', 'PyYAML', 'onnxruntime', 'opencv-python-headless']):
+        for top in {str(path).partition('/')[0] for path in each.files if path.parts[0] != '..'}:
+            if not (other / top).exists():
+                (other / top).symlink_to(each.locate_file(top))
+    python = environment / 'bin/python'
+    subprocess.run([sys.executable, '-m', 'pip', '--python', str(python), 'install', '--quiet',
+                    '--no-deps', '--no-index', str(next(distributions.glob('*.whl')))], check=True)
+    said = subprocess.run(
+        [str(environment / 'bin/ros2_classify'), 'infer', 'cards_detector',
+         str(ROOT / 'models/scenes/many_cards.jpg'), '--json'],  # words: old
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={'PATH': '', 'HOME': str(tmp_path), 'PYTHONPATH': str(other)})
+    assert said.returncode == 0 and said.stderr == '', said.stderr
+    assert len(json.loads(said.stdout)['results']) == 12
+    without = subprocess.run([str(python), '-c', 'import rclpy'], capture_output=True, text=True,
+                             check=False, env={'PYTHONPATH': str(other)})
+    assert 'No module named' in without.stderr
 
 
 def test_the_wheel_carries_what_is_shipped(wheel):
@@ -165,7 +225,7 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'bag', 'completion', 'cpu', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow', 'test',
+        'bag', 'completion', 'cpu', 'eval', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow', 'test',
         'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.

@@ -148,7 +148,7 @@ def test_without_the_package_onnx(
         return real(name, *more, **settings)
 
     monkeypatch.setattr(builtins, '__import__', fake)
-    with pytest.raises(EngineError, match=r'needs the package onnx .*ros2_classify\[tools\]'):
+    with pytest.raises(EngineError, match=r'needs the package onnx .*: pip install onnx$'):
         quantize_model(model, lambda: [RED], tmp_path / 'q.onnx')
 
 

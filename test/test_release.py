@@ -110,6 +110,12 @@ def test_the_workflow_builds_the_pages_with_the_pinned_tools():
     assert 'scripts/tools/run pages html' in text and 'pip install' not in text
 
 
+def test_the_workflow_builds_what_an_index_gets():
+    text = commands(jobs()['distributions'])
+    assert 'python -m build\n' in text and 'twine check --strict dist/*' in text
+    assert text.index('venv fresh') < text.index('dist/*.whl)[cpu]') < text.index('infer cards_')
+
+
 def test_the_workflow_covers_all_distributions():
     found = jobs()
     for name in ('scripts', 'workspace'):

@@ -28,7 +28,7 @@ from ros2_classify import __version__
 from ros2_classify.cli.parser import add_old_name, assign_words, Parser
 from ros2_classify.cli.terminal import (
     interruptible, paint, say, show, show_json, show_table, with_old_keys)
-from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
+from ros2_classify.errors import InputError, OptionsError, REQUIREMENTS, Ros2ClassifyError
 from ros2_classify.limits import address_space_problem, machine_limit
 
 __all__ = [
@@ -61,9 +61,6 @@ _OPTIONAL = {'bench': 'the package ros2_classify_benchmark',
              'label': 'the package ros2_classify_evaluation'}
 _GROUP = 'ros2_classify.verbs'
 _MODELS_GROUP = 'ros2_classify.models_verbs'
-
-# A plain installation may lack these: OpenCV comes with the extras.
-_NEEDED = ('cv2', 'numpy', 'yaml')
 
 _EPILOG = """\
 exit codes:
@@ -116,11 +113,11 @@ def _main(words: list[str], *, own_process: bool) -> int:
     except Ros2ClassifyError as error:
         return _fail(error, EXIT_MODEL)
     except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
+        if error.name not in REQUIREMENTS:
             raise
         return _fail(
             f'the Python module {error.name} is missing; install it with: pip install '
-            '"ros2_classify[cpu]" (or [gpu], for NVIDIA), or on a robot with rosdep', EXIT_MODEL)
+            f'{REQUIREMENTS[error.name]}, or on a robot with rosdep', EXIT_MODEL)
     except KeyboardInterrupt:
         return _fail('interrupted', EXIT_INTERRUPTED)
     except BrokenPipeError:

@@ -46,7 +46,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         'quantize', help='write a model with 8-bit or 16-bit numbers',
         description='Calibrate a model on images of what the robot will see, write it with '
                     '8-bit or 16-bit numbers and a descriptor, and report how often both '
-                    'agree. Needs the package onnx (pip install "ros2_classify[tools]").')
+                    'agree. Needs the package onnx (pip install onnx).')
     parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
                         'file (.yaml), or the path or URL of a model file')
     given = parser.add_mutually_exclusive_group(required=True)

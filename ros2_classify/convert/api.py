@@ -361,6 +361,6 @@ def _no_tensorflow(plan: Plan, python: str) -> str:
     kind = 'frozen graph' if plan.descriptor.format == 'frozen_graph' else 'SavedModel'
     return (
         f'{plan.source}: this TensorFlow {kind} must be converted to ONNX once, and {python} '
-        'lacks tensorflow or tf2onnx: install them with pip install "ros2_classify[tensorflow]", '
+        'lacks tensorflow or tf2onnx: install them with pip install tensorflow-cpu tf2onnx, '
         f'or set {PYTHON} to a Python that has them, or convert it on another machine with '
         'python3 -m ros2_classify models convert MODEL --output MODEL.onnx and use that file')

@@ -25,12 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ros2_classify.doctor import model_checks, python_checks, ros_checks
 from ros2_classify.doctor.machine import Issue, Machine, ThisMachine
+from ros2_classify.errors import REQUIREMENTS
 from ros2_classify.limits import machine_limit, shown
 
 __all__ = ['CHECKS', 'examine', 'Issue', 'Machine', 'ThisMachine']
-
-# The package needs these; the doctor works without them.
-_NEEDED = ('cv2', 'numpy', 'yaml')
 
 CHECKS: dict[str, Callable[[Machine], Iterator[Issue]]] = {
     'ros': ros_checks.check_ros,
@@ -58,11 +56,11 @@ def examine(
             if name == 'models':
                 yield from model_checks.check_model(machine, models, provider)
         except ModuleNotFoundError as error:
-            if error.name not in _NEEDED:
+            if error.name not in REQUIREMENTS:
                 yield _failed(name, error)
                 continue
             yield Issue(name, 'error', f'the Python module {error.name} is missing for this check',
-                        'pip install "ros2_classify[cpu]", or on a robot rosdep install')
+                        f'pip install {REQUIREMENTS[error.name]}, or on a robot rosdep install')
         except Exception as error:  # noqa: B902 - the other checks go on
             yield _failed(name, error)
 

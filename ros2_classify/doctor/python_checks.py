@@ -105,7 +105,7 @@ def _no_opencv(ran: Ran) -> Issue:
             'python', 'error', f'OpenCV lacks a library of the system: {ran.last_line}',
             'pip uninstall opencv-python; pip install "opencv-python-headless<5"')
     return Issue('python', 'error', f'OpenCV cannot be used: {ran.last_line}',
-                 'sudo apt install python3-opencv, or pip install "ros2_classify[cpu]"')
+                 'sudo apt install python3-opencv, or pip install "opencv-python-headless<5"')
 
 
 def _check_cv_bridge(machine: Machine) -> Iterator[Issue]:
@@ -262,7 +262,7 @@ def _no_runtime(found: list[Installed], ran: Ran) -> Issue:
     if not found:
         return Issue(
             'providers', 'error', 'ONNX Runtime is not installed',
-            'pip install "ros2_classify[cpu]", or "ros2_classify[gpu]" on a machine with an '
+            'pip install onnxruntime, or "onnxruntime-gpu[cuda,cudnn]" on a machine with an '
             'NVIDIA GPU; on a robot: rosdep install')
     return Issue('providers', 'error',
                  f'{found[0].name} is installed but cannot be imported: {ran.last_line}',

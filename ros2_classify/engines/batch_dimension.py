@@ -393,8 +393,8 @@ def add_batch_dimension(
         import onnx
     except ImportError as error:
         raise EngineError(
-            'to give it a batch dimension, the package onnx is needed (pip install '
-            '"ros2_classify[tools]")') from error
+            'to give it a batch dimension, the package onnx is needed: pip install onnx'
+        ) from error
     ort = providers.import_onnxruntime()
     try:
         model = load_onnx(onnx, path, weights or {})

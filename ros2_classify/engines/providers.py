@@ -47,12 +47,12 @@ AUTO = ('cuda', 'cpu')
 
 _FIXES = {
     'cuda': 'it needs an NVIDIA driver and onnxruntime-gpu in place of onnxruntime (pip install '
-            '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1)',
+            '"onnxruntime-gpu[cuda,cudnn]", or rosdep install with ROS2_CLASSIFY_GPU=1)',
     'tensorrt': 'it needs an NVIDIA driver, onnxruntime-gpu in place of onnxruntime (pip install '
-                '"ros2_classify[gpu]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
+                '"onnxruntime-gpu[cuda,cudnn]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
                 '(pip install tensorrt)',
     'openvino': 'it needs the device that is named, and onnxruntime-openvino in place of '
-                'onnxruntime (pip install "ros2_classify[openvino]")',
+                'onnxruntime (pip install onnxruntime-openvino)',
 }
 
 # Precisions of providers; the others compute as the file says.
@@ -220,8 +220,8 @@ def import_onnxruntime() -> Any:
         found = installed_distributions()
         if not found:
             raise EngineError(
-                'ONNX Runtime is not installed: pip install "ros2_classify[cpu]", or '
-                '"ros2_classify[gpu]" on a machine with an NVIDIA GPU') from error
+                'ONNX Runtime is not installed: pip install onnxruntime, or '
+                '"onnxruntime-gpu[cuda,cudnn]" on a machine with an NVIDIA GPU') from error
         raise EngineError(
             f'{found[0]} is installed but cannot be imported ({error}): '
             f'pip install --force-reinstall {found[0]}') from error

@@ -92,7 +92,7 @@ def test_a_cached_model_needs_no_tensorflow(
         convert(tiny, frozen)
     message = str(caught.value)
     assert 'lacks tensorflow or tf2onnx' in message
-    assert 'pip install "ros2_classify[tensorflow]"' in message
+    assert 'pip install tensorflow-cpu tf2onnx' in message
     assert 'models convert' in message
     convert(tiny, frozen, ConvertOptions(python=str(converter.python)))
     assert not convert(tiny, frozen).fresh

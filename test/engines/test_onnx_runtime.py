@@ -386,7 +386,7 @@ def test_a_provider_that_is_not_installed(
     monkeypatch.setattr(providers, 'installed_distributions', lambda: ('onnxruntime',))
     text = reason(model, provider=provider)
     assert 'which has cpu' in text
-    assert 'ros2_classify[gpu]' in text and 'rosdep' in text
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in text and 'rosdep' in text
 
 
 class SessionOnCpu:
@@ -467,7 +467,7 @@ def test_two_packages_of_onnx_runtime(
 
 
 @pytest.mark.parametrize(('installed', 'words'), [
-    ((), ['not installed', 'ros2_classify[cpu]', 'ros2_classify[gpu]']),
+    ((), ['not installed', 'pip install onnxruntime', 'onnxruntime-gpu[cuda,cudnn]']),
     (('onnxruntime',), ['cannot be imported', '--force-reinstall onnxruntime']),
     (('onnxruntime', 'onnxruntime-gpu'), ['installed together', 'pip uninstall']),
 ])

@@ -142,13 +142,13 @@ def _given_up(piece: Piece, error: BaseException) -> Done:
     return Done(piece, '', problem=f'{piece}: {first}')
 
 
-def _module(name: str, extra: str) -> Any:
+def _module(name: str, engine: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
         raise OptionsError(
-            f'--engine {extra} needs the Python package {name}, which is not installed: pip '
-            f'install "ros2_classify_evaluation[{extra}]"') from error
+            f'--engine {engine} needs the Python package {name}, which is not installed: pip '
+            f'install {name} pyarrow') from error
 
 
 ENGINES = {'local': local, 'dask': dask, 'ray': ray}
