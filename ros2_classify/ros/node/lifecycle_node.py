@@ -145,6 +145,11 @@ class ManagedNode(BoundedLogs, LifecycleNode):
     def autostart(self) -> bool:
         """Whether it configures and activates itself."""
 
+    @property
+    def made_way(self) -> bool:
+        """Whether the last transition gave up because another one was requested."""
+        return False
+
     @abstractmethod
     def configure(self) -> None:
         """Allocate the expensive resources; an exception makes the transition fail."""
@@ -172,7 +177,8 @@ class ManagedNode(BoundedLogs, LifecycleNode):
             if self._stop.requested:
                 return
             if transition() != _SUCCESS:
-                self._stop.request(1)
+                if not self.made_way:
+                    self._stop.request(1)
                 return
 
     def close(self) -> None:

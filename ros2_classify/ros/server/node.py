@@ -46,8 +46,9 @@ from ros2_classify.ros.server.inference import Inference, InferenceStatistics
 from ros2_classify.ros.server.look import Looking, LookService
 from ros2_classify.ros.server.look_until import LookUntilAction
 from ros2_classify.ros.server.model import extras, load_model, Model
-from ros2_classify.ros.server.model_loader import LoadingModel, ModelLoader
+from ros2_classify.ros.server.model_loader import LoadCancelledError, LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
+from ros2_classify.ros.server.newer_requests import NewerRequests
 from ros2_classify.ros.server.parameters import all_settings, check_settings, model_defaults
 from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
@@ -100,6 +101,7 @@ class ServerNode(ManagedNode):
         self.loader = ModelLoader(
             stop, lambda: float(self.settings['load_timeout']), self._wake_executor)
         self._model_parameter = ModelParameter(self, self.settings, self)
+        self._newer = NewerRequests(self)
         self.settings.on_change(self._parameters_changed)
         self.settings.guard(self._problem_with)
         self.faults = self._new_faults()
@@ -112,6 +114,11 @@ class ServerNode(ManagedNode):
     def autostart(self) -> bool:
         """Whether it configures and activates itself."""
         return bool(self.settings['autostart'])
+
+    @property
+    def made_way(self) -> bool:
+        """Whether it was not configured because another transition was requested."""
+        return self._newer.gave_way
 
     def _stream_names(self) -> tuple[StreamNames, ...]:
         return stream_names(
@@ -130,6 +137,7 @@ class ServerNode(ManagedNode):
     def configure(self) -> None:
         """Load and warm up the model, create publishers and the service."""
         self.gave_up = ''
+        self._newer.gave_way = False
         check_rclpy()
         names = self._stream_names()
         bridge = self.bridge = Bridge(self.settings['image_backend'])
@@ -140,15 +148,7 @@ class ServerNode(ManagedNode):
                 'the parameter model is not set; give one with --ros-args -p model:=NAME, where '
                 'NAME is a descriptor file (.yaml), a model file (.onnx, .pb) or one of: '
                 f'{", ".join(catalog.names()) or "(the catalogue is empty)"}')
-        self._log.info(f'loading the model {name}')
-        self._report.doing(f'loading the model {name}')
-        try:
-            model = self.model = self.loader.wait(
-                self.load(streams=len(names)),
-                lambda gone: self._log.info(f'still loading the model {name} after {gone}'),
-                self._report.beat)
-        finally:
-            self._report.doing()
+        model = self.model = self._load_first(name, len(names))
         self.models_loaded += 1
         model.number = self.models_loaded
         model.topics = extras(model)
@@ -184,6 +184,32 @@ class ServerNode(ManagedNode):
             self._log.info(
                 'not all services: the package ros2_classify_interfaces is not installed or too '
                 f'old ({error}); build it with colcon from packages/ to have it')
+
+    def _load_first(self, name: str, streams: int) -> Model:
+        """Load the model of a node without one; a newer value of the parameter overtakes it."""
+        while True:
+            self._log.info(f'loading the model {name}')
+            self._report.doing(f'loading the model {name}')
+            loading = self.load(streams=streams)
+
+            def meanwhile(name: str = name, loading: LoadingModel = loading) -> None:
+                self._report.beat()
+                self._newer.look(loading)
+                if self.settings['model'] != name:
+                    loading.cancel(f'{name} was given up before its files were there')
+
+            def say(gone: str, name: str = name) -> None:
+                self._log.info(f'still loading the model {name} after {gone}')
+            try:
+                return self.loader.wait(loading, say, meanwhile)
+            except LoadCancelledError as error:
+                newer = self.settings['model']
+                if newer in ('', name):
+                    raise
+                self._log.warning(f'{error}, because model was set to {newer!r} meanwhile')
+                name = newer
+            finally:
+                self._report.doing()
 
     def _add_enable_services(self) -> None:
         names: dict[str, tuple[CameraStream, ...]] = {

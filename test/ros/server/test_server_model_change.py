@@ -23,6 +23,8 @@ import signal
 import time
 from typing import Any
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import pytest
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
@@ -193,6 +195,61 @@ def test_a_newer_request_overtakes_a_model_that_is_being_downloaded(
     assert not web.released.is_set()
     assert reply(camera.result(GREY, results)) == BEES
     server.stop()
+    assert 'Traceback' not in server.output
+
+
+def transition_to(peer: Peer, name: int) -> Any:
+    """Ask for a transition; return the future response."""
+    return peer.ask(ChangeState, '/server/change_state', ChangeState.Request(
+        transition=Transition(id=name)))
+
+
+def test_a_newer_request_overtakes_the_download_of_a_node_that_is_being_configured(
+        serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web) -> None:
+    server = serve(slow_bees, model_changes='verified', model_roots=ants.parent)
+    peer.spin_until(web.asked.is_set, 'the download')
+    began = time.monotonic()
+    # What may not be set overtakes nothing; other parameters are set.
+    assert 'model_changes' in reason(peer, ask_for(peer, '/nowhere/else.onnx'))
+    assert peer.state() == 'configuring'
+    assert peer.set_values(top_k=1) == []
+    assert reason(peer, ask_for(peer, ants)) == ''
+    server.wait_for_line('active: ')
+    assert time.monotonic() - began < 8
+    assert f"given up before its files were there, because model was set to '{ants}'" in (
+        server.output)
+    results = peer.collect(Classification, '/classification')
+    assert reply(Camera(peer, '/image').result(GREY, results)) == ANTS[:1]
+    server.stop()
+
+
+@pytest.mark.parametrize('name', ['cleanup', 'shutdown'])
+@pytest.mark.parametrize('autostart', [True, False])
+def test_a_transition_gives_up_the_download_of_a_node_that_is_being_configured(
+        serve: Any, peer: Peer, ants: Path, slow_bees: Path, web: Web, name: str,
+        autostart: bool) -> None:
+    server = serve(slow_bees, autostart=autostart)
+    if not autostart:
+        server.wait_for_line('waiting to be configured')
+        configured = transition_to(peer, Transition.TRANSITION_CONFIGURE)
+    peer.spin_until(web.asked.is_set, 'the download')
+    # The same request again, as from a launch file, waits for its turn.
+    again = transition_to(peer, Transition.TRANSITION_CONFIGURE)
+    time.sleep(0.5)
+    began = time.monotonic()
+    future = transition_to(peer, {
+        'cleanup': Transition.TRANSITION_CLEANUP,
+        'shutdown': Transition.TRANSITION_UNCONFIGURED_SHUTDOWN}[name])
+    assert peer.spin_until(lambda: future.done() and future, 'the response').result().success
+    assert time.monotonic() - began < 4
+    server.wait_for_line(f'given up before its files were there, because {name} was requested')
+    if not autostart:
+        assert not peer.spin_until(
+            lambda: configured.done() and configured, 'the response').result().success
+    if name == 'shutdown':
+        assert not peer.spin_until(lambda: again.done() and again, 'that').result().success
+    server.send_signal(signal.SIGINT)
+    assert server.wait(DEADLINE) == 0, server.output
     assert 'Traceback' not in server.output
 
 
