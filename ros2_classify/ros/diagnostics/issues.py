@@ -140,6 +140,11 @@ IMAGES = (
         'model sees nearly black or uniform images',
         'set [`input_range`](nodes/server.md#parameters) as the message says'),
     IssueType(
+        'clip_incomplete', WARN, '{topic}: {reason}',
+        'the model sees clips with so many frames a second, and the camera sends fewer, or the '
+        'model is too slow for them',
+        'raise the rate of the camera, or use a model for a lower one; see [Clips](clips.md)'),
+    IssueType(
         'images_lost', WARN,
         'images lost on {topic}: {lost} did not arrive. Usually they are too large for the '
         "settings of the middleware in the camera's process: {cure}. If the camera is on another "

@@ -31,8 +31,8 @@ class Counters:
 
     One thread at a time writes each of them. ``replaced``: a newer image came first;
     ``no_subscribers``: nobody subscribes to the results; ``over_rate``: more than max_rate
-    allows; ``skipped``: in a pause after a fault; ``stopped``: the node stopped, or abandoned a
-    thread, before their turn.
+    allows; ``between``: of a clip, whose result came with another image; ``skipped``: in a pause
+    after a fault; ``stopped``: the node stopped, or abandoned a thread, before their turn.
     """
 
     received: int = 0
@@ -40,6 +40,7 @@ class Counters:
     replaced: int = 0
     no_subscribers: int = 0
     over_rate: int = 0
+    between: int = 0
     malformed: int = 0
     failed: int = 0
     skipped: int = 0
@@ -48,12 +49,14 @@ class Counters:
     def __str__(self) -> str:
         """Return one line for the log."""
         over_rate = f', {self.over_rate} beyond max_rate' if self.over_rate else ''
+        between = f', {self.between} of clips between results' if self.between else ''
         skipped = f', {self.skipped} skipped after faults' if self.skipped else ''
         stopped = f', {self.stopped} dropped at the stop' if self.stopped else ''
         return (
             f'{self.received} frames received, {self.results} results, '
             f'{self.replaced} replaced by newer ones, {self.no_subscribers} without subscribers, '
-            f'{self.malformed} unusable, {self.failed} failed{over_rate}{skipped}{stopped}')
+            f'{self.malformed} unusable, {self.failed} failed{over_rate}{between}'
+            f'{skipped}{stopped}')
 
 
 # A minute of a usual camera is enough to judge by, and takes 8 KiB.

@@ -84,7 +84,8 @@ def input_status(
         result_rate: float = 0.0, counts: Mapping[str, int] | None = None,
         age: float | None = None, image_format: str = '', publishers: int = 0,
         subscribers: int = 0, latency: Ring | None = None, node_latency: Ring | None = None,
-        last_error: str = '', reliability: str = '') -> Status:
+        last_error: str = '', reliability: str = '',
+        clip: Mapping[str, str] | None = None) -> Status:
     """Judge one camera's images; rates are those of the last second, latencies of results."""
     values = with_deprecated((
         ('topic', topic),
@@ -96,6 +97,7 @@ def input_status(
         ('last image age [s]', 'no image yet' if age is None else f'{age:.2f}'),
         ('image format', image_format or 'unknown'),
         *((name, str(count)) for name, count in (counts or {}).items()),
+        *(clip or {}).items(),
         *quantile_values('stamp to result', latency),
         *quantile_values('arrival to result', node_latency),
         ('last error', last_error or 'none')))

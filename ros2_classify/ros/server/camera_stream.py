@@ -32,6 +32,7 @@ from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
+from ros2_classify.ros.server.clips import CameraClips, QUEUE
 from ros2_classify.ros.server.events import EventsOutput
 from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
 from ros2_classify.ros.server.image_rate import RateLimit
@@ -107,6 +108,16 @@ class Frame(NamedTuple):
         """Whether its objects may have ids over time."""
         return self.camera.tracks
 
+    @property
+    def clips(self) -> CameraClips:
+        """Its camera's clips."""
+        return self.camera.clips
+
+    @property
+    def seconds(self) -> float:
+        """When it was, by its stamp, or else when it came."""
+        return seconds_of(self.msg.header.stamp) or self.received
+
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
         return self.camera.read(self.msg, settings)
@@ -114,6 +125,11 @@ class Frame(NamedTuple):
     def finish(self, outcome: Outcome) -> None:
         """Publish the result, or count why there is none."""
         self.camera.finish(self, outcome)
+
+
+def _queue(model: Model) -> int:
+    """Return how many images may wait: of a clip, none is to be missed."""
+    return QUEUE if model.sees_clips else 1
 
 
 class Watcher(Protocol):
@@ -159,6 +175,8 @@ class CameraStream:
         self._counting = threading.Lock()
         self.tracks = model.pipeline.task == 'detection'
         self.tracking = Tracking(ids)
+        self.clips = CameraClips()
+        self._queue = _queue(model)
         self._events: EventsOutput | None = None
         self._reset()
         self.last_error = ''
@@ -203,6 +221,7 @@ class CameraStream:
         self.latencies = Latencies()
         self.monitor = ImageMonitor(self._names.topic)
         self._newest = None
+        self.clips.reset()
         self._rate_limit = RateLimit()
         self._losses = LossMonitor()
         self._depth = self._depth_reader(ALL_BITS)
@@ -258,7 +277,8 @@ class CameraStream:
         self._trace = trace
         self._source = ImageSubscription(
             self._node, self._names.topic, self._names.transport, wake,
-            listed=self._names.namespace is not None, qos=self.parameters['qos'])
+            listed=self._names.namespace is not None, qos=self.parameters['qos'],
+            queue=self._queue)
         # Subscribed in any case at first: wrong settings show now, not with the first subscriber.
         self._source.update(wanted=self.enabled)
 
@@ -305,8 +325,12 @@ class CameraStream:
     def announce_if_active(self, model: Model) -> None:
         """Publish the facts about another model; an inactive stream does so when activated."""
         self._newest = None
+        self._queue = _queue(model)
+        self.clips.reset()
         if self._source is None:
             return
+        self._source.use_queue(self._queue)
+        self.update()
         try:
             self.announce(model)
         except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
@@ -390,7 +414,7 @@ class CameraStream:
             self._throttled(self._log.warning, self._memory.text, 'memory')
         unserved_for = self._unserved.look(
             self.counters.received - self.counters.no_subscribers - self.counters.over_rate,
-            self.counters.results)
+            self.counters.results + self.counters.between)
         if not self.wanted:
             self._missed = False
             # What was seen before this node left the topic is the past.
@@ -414,6 +438,8 @@ class CameraStream:
             found.insert(0, find(
                 'no_results', topic=self.topic, seconds=unserved_for, reason=reason))
             self._throttled(self._log.error, found[0].text, 'no_results')
+        if self.clips.problem:
+            found.append(find('clip_incomplete', topic=self.topic, reason=self.clips.problem))
         if self._depth.problem:
             found.append(find('value_range', topic=self.topic, reason=self._depth.problem))
         for issue in self.monitor.issues():
@@ -471,7 +497,7 @@ class CameraStream:
         wanted = self.wanted
         self._count(
             received=1 + taken.replaced, replaced=taken.replaced, no_subscribers=int(not wanted))
-        if wanted and self._max_rate > 0.0 and not self._rate_limit.allows(
+        if wanted and self._max_rate > 0.0 and self._queue == 1 and not self._rate_limit.allows(
                 # Without stamps, arrival is all there is.
                 stamp.sec + 1e-9 * stamp.nanosec or taken.received, self._max_rate):
             self._count(over_rate=1)
@@ -555,6 +581,9 @@ class CameraStream:
         return 1e-9 * self._node.get_clock().now().nanoseconds - stamp.sec - 1e-9 * stamp.nanosec
 
     def _drop(self, outcome: Outcome) -> None:
+        if outcome.drop is Drop.BETWEEN:
+            self._count(between=1)
+            return
         error = outcome.error
         kind = '' if isinstance(error, (InputError if outcome.drop is Drop.UNUSABLE else
                                         Ros2ClassifyError)) else f'{type(error).__name__}: '

@@ -125,6 +125,7 @@ class ServerReport:
                 'dropped, no subscribers': counters.no_subscribers,
                 'dropped, beyond max_rate': counters.over_rate,
                 'dropped, unusable': counters.malformed,
+                'used for later results': counters.between,
                 'dropped, the model failed': counters.failed,
                 'dropped, in pauses after faults': counters.skipped,
                 'dropped, the node stopped': counters.stopped,
@@ -137,7 +138,8 @@ class ServerReport:
             reliability=source.reliability if source is not None else '',
             publishers=self._node.count_publishers(stream.topic),
             subscribers=stream.publishers.listeners, latency=stream.latencies.total,
-            node_latency=stream.latencies.node, last_error=stream.last_error)
+            node_latency=stream.latencies.node, last_error=stream.last_error,
+            clip=stream.clips.values())
 
     def _in_metres(self, stream: CameraStream) -> Status:
         locator = stream.locator

@@ -26,14 +26,17 @@ from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 from ros2_classify.cascade.stages import Stages
+from ros2_classify.clips.stream import ClipStream
 from ros2_classify.engines import Tensors
-from ros2_classify.errors import OptionsError, OutputError
+from ros2_classify.errors import InputError, OptionsError, OutputError
+from ros2_classify.model.clip_spec import describe
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import ONE_TILE, Options
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.preprocess.views import view_of
-from ros2_classify.results.results import Result
+from ros2_classify.results.results import Classification, Result
 from ros2_classify.ros.diagnostics.statistics import Ring
+from ros2_classify.ros.server.clips import CameraClips
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
@@ -51,6 +54,7 @@ class Drop(Enum):
     FAILED = auto()    # the model, or what follows it, failed
     PAUSED = auto()    # the model is left alone for a while after faults
     STOPPED = auto()   # the node stopped before its turn
+    BETWEEN = auto()   # of a clip, whose result comes with another image
 
 
 class Source(Protocol):
@@ -67,6 +71,14 @@ class Source(Protocol):
     @property
     def tracks(self) -> bool:
         """Whether its objects may have ids over time, for which weak results are needed too."""
+
+    @property
+    def clips(self) -> CameraClips | None:
+        """Its camera's clips; None if no other images come before and after it."""
+
+    @property
+    def seconds(self) -> float:
+        """When the image was, by its stamp."""
 
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
@@ -96,6 +108,15 @@ class InferenceStatistics:
     times: Ring = field(default_factory=Ring)
 
 
+class ClipFrame(NamedTuple):
+    """A frame for a model that sees time; one that it does not need is not read."""
+
+    source: Source
+    stream: ClipStream
+    pixels: Any = None
+    color: str = ''
+
+
 @dataclass(eq=False)
 class Job:
     """Images that go through the model together; model and settings stay those of its begin."""
@@ -108,6 +129,9 @@ class Job:
     # images whose tiles go through the model, and what comes of each
     tiled: list[tuple[Source, NDArray[Any], str]] = field(default_factory=list)
     tiled_results: list[Result | OutputError | OptionsError] = field(default_factory=list)
+    # frames for models that see time, and what comes of each; None: nothing yet
+    clips: list[ClipFrame] = field(default_factory=list)
+    clip_results: list[Result | Exception | None] = field(default_factory=list)
     dropped: list[Outcome] = field(default_factory=list)  # the images that are not in the batch
     outputs: list[Tensors] = field(default_factory=list)  # one for each image
     # of a cascade, whose stages need all of them at once: one for each image
@@ -167,7 +191,7 @@ class Inference:
             self._running.append(job)
         try:
             self._preprocess(job, sources)
-            if (job.images or job.tiled) and not job.abandoned:
+            if (job.images or job.tiled or job.clips) and not job.abandoned:
                 job.step = THE_MODEL
                 self._infer(job)
         except BaseException:
@@ -200,10 +224,13 @@ class Inference:
 
     def _outcomes(self, job: Job) -> Iterator[Outcome]:
         yield from job.dropped
-        rows: list[tuple[tuple[Source, NDArray[Any], str], Callable[[], Result | Exception]]] = [
+        rows: list[tuple[tuple[Source, Any, str], Callable[[], Result | Exception | None]]] = [
             (image, partial(self._made, job, row)) for row, image in enumerate(job.images)]
         rows += [(image, partial(job.tiled_results.__getitem__, row))
                  for row, image in enumerate(job.tiled)]
+        rows += [((frame.source, frame.pixels, frame.color),
+                  partial(job.clip_results.__getitem__, row))
+                 for row, frame in enumerate(job.clips)]
         for (source, pixels, color), result_of in rows:
             if self._abandoned:
                 # Another worker takes newer images already.
@@ -216,6 +243,9 @@ class Inference:
                 result = result_of()
                 if isinstance(result, Exception):
                     raise result
+                if result is None:
+                    yield Outcome(source, drop=Drop.BETWEEN)
+                    continue
                 job.model.pipeline.check_image(source.origin, result, pixels)
             except Exception as error:  # noqa: B902 - the other images get their results
                 yield Outcome(source, drop=Drop.FAILED, error=error)
@@ -270,6 +300,9 @@ class Inference:
                 return
             try:
                 settings = job.settings.of(source.stream)
+                if job.model.pipeline.clip is not None:
+                    job.clips.append(_clip_frame(job, source, settings))
+                    continue
                 pixels, color = source.read(settings)
                 if settings.options.tiles != ONE_TILE:
                     job.tiled.append((source, pixels, color))
@@ -291,12 +324,17 @@ class Inference:
                     self._cascade(job, job.model.pipeline.stages)
             for source, pixels, color in job.tiled:
                 job.tiled_results.append(self._tiled(job, source, pixels, color))
+            for frame in job.clips:
+                job.clip_results.append(_offer(job, frame))
         except Exception as error:  # noqa: B902 - whatever it is, the next image may be fine
             job.error = error
         job.inference_time = time.perf_counter() - begun
+        # Frames that are only gathered say nothing about the model.
+        ran = bool(job.images or job.tiled) or any(
+            isinstance(result, Classification) for result in job.clip_results)
         with self._lock:
             # What comes of a job that was given up says nothing about the model that runs now.
-            if self._abandoned:
+            if self._abandoned or (job.error is None and not ran):
                 return
             if job.error is None:
                 self._statistics.times.add(job.inference_time)
@@ -318,6 +356,31 @@ class Inference:
         finally:
             if batch is not job.batch:
                 batch.clear()
+
+
+def _clip_frame(job: Job, source: Source, settings: ResultSettings) -> ClipFrame:
+    pipeline = job.model.pipeline
+    if source.clips is None:
+        assert pipeline.clip is not None
+        raise InputError(f'{job.model.name} sees clips, not single images: '
+                         f'{describe(pipeline.clip)}; publish them on the topic of a camera')
+    stream = source.clips.stream(pipeline)
+    if not stream.needs(source.seconds):
+        return ClipFrame(source, stream)
+    return ClipFrame(source, stream, *source.read(settings))
+
+
+def _offer(job: Job, frame: ClipFrame) -> Result | Exception | None:
+    """Give a frame to its clip; return an exception if only this frame is at fault."""
+    source = frame.source
+    try:
+        result = frame.stream.offer(
+            source.seconds, frame.pixels, frame.color, _options(job, source))
+    except (InputError, OutputError, OptionsError) as error:
+        return error
+    if result is not None and source.clips is not None:
+        source.clips.last = result
+    return result
 
 
 def _options(job: Job, source: Source) -> Options:

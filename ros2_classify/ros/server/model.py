@@ -100,6 +100,11 @@ class Model:
         """The names of its classes."""
         return self.pipeline.labels
 
+    @property
+    def sees_clips(self) -> bool:
+        """Whether what it says of an image depends on those before."""
+        return self.pipeline.clip is not None
+
     def tile_batch(self, batch: Batch) -> Batch:
         """Return the batch for tiles of the job that has this one."""
         found = self._tile_batches.get(id(batch))

@@ -35,6 +35,7 @@ from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.service_depth import depth_of, DepthOfRequest
+from ros2_classify.ros.server.tracking import seconds_of
 from ros2_classify.sources.image_messages import to_array
 
 
@@ -58,6 +59,15 @@ class Request:
     def tracks(self) -> bool:
         """The images of requests are no sequence."""
         return False
+
+    @property
+    def clips(self) -> None:
+        """For the same reason, there are no clips."""
+
+    @property
+    def seconds(self) -> float:
+        """When the image was, by its stamp."""
+        return seconds_of(self.image.header.stamp)
 
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 import threading
 import time
@@ -88,14 +89,15 @@ class ImageSubscription:
     The queue is the middleware's own, of depth one, from which a worker's thread takes. A camera
     in the same process hands its images over instead: these wait in a slot here. `wake` is called
     from any thread; `listed` topics are of a list, not what ``image`` was remapped to; `qos` is
-    one of `specs.QOS`.
+    one of `specs.QOS`. With a `queue` of more than one, images are taken in their order.
     """
 
     def __init__(self, node: Node, topic: str, transport: str, wake: Callable[[], Any], *,
-                 listed: bool = False, qos: str = 'auto') -> None:
+                 listed: bool = False, qos: str = 'auto', queue: int = 1) -> None:
         self._node = node
         self.topic = topic
         self._qos = qos
+        self._queue = queue
         self._choice = ReliabilityChoice()
         self._reliability: ReliabilityPolicy | None = None
         self.transport = TRANSPORTS[transport]
@@ -111,12 +113,12 @@ class ImageSubscription:
         # When the newest image that was taken was sent, as its publisher's middleware says.
         self._newest_sent: int | None = None
         self._gaps = SequenceGaps()
-        # Whether the middleware keeps more than the newest image.
+        # Whether the middleware keeps more than the newest image, which is the one to be taken.
         self._deep = False
         self._sender: ImageSender | None = None
-        self._slot: tuple[Any, float] | None = None
-        self._replaced_in_slot = 0
-        # For the slot, and for the events, which two threads ask for.
+        self._slots: deque[tuple[Any, float]] = deque()
+        self._replaced_in_slots = 0
+        # For the slots, and for the events, which two threads ask for.
         self._lock = threading.Lock()
         self._lost_since_taken = 0
         self._last_wanted = 0.0
@@ -145,9 +147,15 @@ class ImageSubscription:
     @property
     def has_local_image(self) -> bool:
         """Whether an image that was handed over waits to be taken."""
-        return self._slot is not None
+        return bool(self._slots)
 
     # ---- in the executor's thread
+
+    def use_queue(self, queue: int) -> None:
+        """Keep so many images from now on; the next `update` subscribes again if that is new."""
+        if queue != self._queue:
+            self._queue = queue
+            self.unsubscribe()
 
     def update(self, wanted: bool) -> None:
         """Subscribe if results are wanted, unsubscribe if they haven't been for a while."""
@@ -257,12 +265,13 @@ class ImageSubscription:
             overridable.append(QoSPolicyKind.RELIABILITY)
         subscription = self._node.create_subscription(
             self.transport.msg_type, self.topic, _never_called, QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability),
+                history=HistoryPolicy.KEEP_LAST, depth=self._queue, reliability=reliability),
             # The node's own group would remember every subscription there has ever been.
             callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
             qos_overriding_options=QoSOverridingOptions(overridable))
         asked = subscription.qos_profile
-        self._deep = asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1
+        self._deep = self._queue == 1 and (
+            asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1)
         self._reliability = reliability
         events = SubscriptionEvents(subscription)
         if self._subscriptions:
@@ -309,18 +318,20 @@ class ImageSubscription:
 
     def _hand_over(self, msg: Any) -> None:
         with self._lock:
-            self._replaced_in_slot += self._slot is not None
-            self._slot = (msg, time.perf_counter())
+            if len(self._slots) >= self._queue:
+                self._replaced_in_slots += 1
+                self._slots.popleft()
+            self._slots.append((msg, time.perf_counter()))
             self.last_image_at = time.monotonic()
         self._wake()
 
     # ---- in a worker's threads, one at a time
 
     def take(self) -> Taken | None:
-        """Take the newest image; return None if there is none."""
+        """Take the newest image, or of a queue the oldest; return None if there is none."""
         with self._lock:
-            (slot, self._slot), (replaced, self._replaced_in_slot) = (
-                (self._slot, None), (self._replaced_in_slot, 0))
+            slot = self._slots.popleft() if self._slots else None
+            replaced, self._replaced_in_slots = self._replaced_in_slots, 0
         if slot is not None:
             return Taken(*slot, replaced)
         subscriptions = self._subscriptions
@@ -339,6 +350,8 @@ class ImageSubscription:
                 # first.
                 if not self._deep:
                     break
+            if newest is not None and self._queue > 1:
+                break
         if newest is None:
             return None
         if len(subscriptions) > 1 and alone:

@@ -187,6 +187,9 @@ class Worker:
     def _infer_and_publish(
             self, model: Model, sources: Sequence[Source], slot: int, ticket: Ticket) -> None:
         try:
+            if model.sees_clips:
+                # The frames of a camera come one after the other.
+                self._order.wait(ticket)
             try:
                 job = self._inference.run(model, sources, slot)
             except Exception as error:
