@@ -627,16 +627,12 @@ class Pipeline(ClipMethods, Generic[Found]):
         >>> pipeline.close()
 
         """
-        self._refuse_single_images()
-        return self._new_batch()
+        return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
+                     unbatched=self._unbatched)
 
     def _clip_model(self) -> ClipModel:
         return ClipModel(self._descriptor, self._engine, self._running, self._dequantize,
-                         self._new_batch, self.encoder)
-
-    def _new_batch(self) -> Batch:
-        return Batch(self._descriptor.input, self._input_name, self._extra, self._max_batch,
-                     unbatched=self._unbatched)
+                         self.new_batch, self.encoder)
 
     def infer(self, batch: Batch) -> list[Tensors]:
         """
@@ -662,6 +658,7 @@ class Pipeline(ClipMethods, Generic[Found]):
             If the outputs can't be split into one for each image.
 
         """
+        self._refuse_single_images()
         with self._running:
             return split(self._dequantize(batch.run(self._engine)), len(batch))
 

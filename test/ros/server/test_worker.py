@@ -191,6 +191,7 @@ class Model:
     def __init__(self, max_batch=1, slots=4):
         self.users = 0
         self.pipeline = SimpleNamespace(max_batch=max_batch)
+        self.sees_clips = False
         self.batches = [[] for _ in range(slots)]
 
     def release(self):
