@@ -268,6 +268,20 @@ def test_only_the_newest_image_is_worked_on(make):
     assert bed.recorder.seen('published') == [1, 4]
 
 
+def test_a_model_that_sees_clips_gets_the_images_of_a_camera_one_after_the_other(make):
+    bed = make(parallel=2)
+    bed.model.sees_clips = True
+    bed.recorder.hold('a')
+    bed.put('a')
+    bed.recorder.wait_for('infer', 'a')
+    bed.put('b')
+    time.sleep(0.1)
+    assert bed.recorder.seen('infer') == ['a']
+    bed.recorder.end('a')
+    bed.recorder.wait_for('published', 'b')
+    assert bed.recorder.seen('published') == ['a', 'b']
+
+
 def test_an_idle_thread_waits_on_the_subscriptions_and_holds_no_model(make):
     bed = make(cameras=2)
     assert bed.waiter.waiting.wait(DEADLINE)
