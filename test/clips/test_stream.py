@@ -223,7 +223,7 @@ def test_a_frame_that_fails_is_a_hole(tmp_path):
 def test_single_images_and_clips_are_not_mixed_up(tmp_path):
     with Pipeline.load(save_window(tmp_path)) as pipeline:
         for call in (lambda: pipeline(FRAMES[0]), lambda: pipeline.many(FRAMES),
-                     lambda: pipeline.new_batch()):
+                     lambda: pipeline.infer(pipeline.new_batch())):
             with pytest.raises(InputError, match='4 frames at 10 Hz.*pipeline.stream.*infer'):
                 call()
         assert pipeline.warm_up().t0 == 0.0

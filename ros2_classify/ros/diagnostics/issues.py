@@ -141,8 +141,8 @@ IMAGES = (
         'set [`input_range`](nodes/server.md#parameters) as the message says'),
     IssueType(
         'clip_incomplete', WARN, '{topic}: {reason}',
-        'the model sees clips with so many frames a second, and the camera sends fewer, or the '
-        'model is too slow for them',
+        'the camera sends fewer frames a second than the clips of the model have, or the model is '
+        'too slow for them',
         'raise the rate of the camera, or use a model for a lower one; see [Clips](clips.md)'),
     IssueType(
         'images_lost', WARN,

@@ -87,7 +87,8 @@ ENGINE_PARAMETERS = (
 
 RATE_PARAMETERS = (
     Spec('max_rate', 0.0, 'Images a second that are used, by their stamps; those beyond are '
-         'dropped before they are decoded; 0 sets no limit', minimum=0.0, maximum=1000.0,
+         'dropped before they are decoded; 0 sets no limit; without effect on models that see '
+         'clips', minimum=0.0, maximum=1000.0,
          from_model=True, per_stream=True),
 )
 
