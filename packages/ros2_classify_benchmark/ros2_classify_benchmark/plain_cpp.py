@@ -33,7 +33,7 @@ from ros2_classify.options import default_options
 from ros2_classify.ros.node import dds_profile
 from ros2_classify_benchmark.processes import BenchError
 from ros2_classify_benchmark.settings import Settings
-from ros2_classify_benchmark.shared_settings import engine_values, option_values
+from ros2_classify_benchmark.shared_settings import engine_values, given, option_values
 
 NAME = 'plain-cpp'
 PACKAGE = 'ros2_classify_benchmark_cpp'
@@ -64,6 +64,8 @@ def command(
         'output': output.options.get('output') or '',
         'threads': engine_values(settings)['threads'] or default_threads(1),
         'width': width, 'height': height,
+        # The server follows the benchmark's camera, which is reliable.
+        'reliable': given(settings, 'qos', 'auto') != 'best_effort',
         'rgb': spec.color == 'rgb', 'pyramid': spec.interpolation == 'pyramid',
         'pad_value': float(spec.pad_value),
         'strides': list(output.options.get('strides') or (8, 16, 32)),

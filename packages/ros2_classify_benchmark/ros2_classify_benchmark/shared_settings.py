@@ -72,6 +72,11 @@ def names(settings: Settings) -> list[str]:
     return list(_given(settings))
 
 
+def given(settings: Settings, name: str, default: Any) -> Any:
+    """Return a parameter of the server as it is given."""
+    return _given(settings).get(name, default)
+
+
 def _given(settings: Settings) -> dict[str, Any]:
     """Return the parameters by name; of several values the last one counts, as in ROS."""
     found = {}

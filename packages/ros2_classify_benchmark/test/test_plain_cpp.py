@@ -61,14 +61,16 @@ def test_the_node_gets_what_the_descriptor_says(built):
         'model_file': '"/models/a model.onnx"', 'output': '""', 'threads': '2', 'width': '512',
         'height': '384', 'rgb': 'true', 'pyramid': 'true', 'pad_value': '114.0',
         'strides': '[8, 16, 32]', 'score_threshold': '0.45', 'nms_iou': '0.4',
-        'max_detections': '100'}
+        'max_detections': '100', 'reliable': 'true'}
 
 
 def test_another_descriptor_gives_other_words(built):
-    given = parameters(other(Settings(model='yolox_nano'), FACTS, 'plain-cpp').commands[0])
-    assert {name: given[name] for name in ('width', 'rgb', 'pyramid', 'output', 'nms_iou')} == {
+    settings = Settings(model='yolox_nano', parameters=('qos:=best_effort',))
+    given = parameters(other(settings, FACTS, 'plain-cpp').commands[0])
+    names = ('width', 'rgb', 'pyramid', 'output', 'nms_iou', 'reliable')
+    assert {name: given[name] for name in names} == {
         'width': '416', 'rgb': 'false', 'pyramid': 'false', 'output': '"output"',
-        'nms_iou': '0.45'}
+        'nms_iou': '0.45', 'reliable': 'false'}
     assert given['labels'].count('", "') == 79
 
 

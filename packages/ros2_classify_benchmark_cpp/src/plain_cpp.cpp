@@ -55,8 +55,10 @@ public:
   {
     session_.run();  // the first run allocates
     publisher_ = create_publisher<Detection2DArray>("result", 10);
+    const auto reliability = declare_parameter("reliable", false) ?
+      rclcpp::ReliabilityPolicy::Reliable : rclcpp::ReliabilityPolicy::BestEffort;
     subscription_ = create_subscription<Image>(
-      "image", rclcpp::QoS(1).best_effort(),
+      "image", rclcpp::QoS(1).reliability(reliability),
       [this](Image::ConstSharedPtr image) {put(std::move(image));});
     worker_ = std::thread([this] {work();});
     RCLCPP_INFO(get_logger(), "active: %s", get_parameter("model_file").as_string().c_str());
