@@ -222,10 +222,10 @@ class Many:
     def _tracked(self, tracker: Tracker, pipeline: Pipeline[Any], options: Options, stamp: float,
                  image: Any) -> Detections:
         """Return a result with ids; weak boxes continue tracks, and are no results."""
-        from ros2_classify.tracking.weak import lowered, results
+        from ros2_classify.tracking.tracker import lowered_options, wanted_results
 
-        found = pipeline(image, 'bgr', lowered(options, tracker.options.low))
-        return results(tracker(found, stamp), options, pipeline.labels)
+        found = pipeline(image, 'bgr', lowered_options(options, tracker.options.low))
+        return wanted_results(tracker(found, stamp), options, pipeline.labels)
 
     def _begin_to_track(self, pipeline: Pipeline[Result]) -> None:
         from ros2_classify.results.overlay_tracks import Trails

@@ -77,7 +77,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(arguments: argparse.Namespace) -> int:
     """Print the state; 0 if the server is active, 1 if not, 3 without ROS 2."""
     def ask() -> int:
-        asking = import_module('ros2_classify.ros.client.lifecycle_state')
+        asking = import_module('ros2_classify.ros.client.diagnosis')
         state: str = asking.lifecycle_state(arguments.server, arguments.timeout)
         if arguments.json:
             show_json({'server': arguments.server, 'ok': state == 'active',

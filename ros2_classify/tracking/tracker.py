@@ -24,6 +24,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError, OptionsError
+from ros2_classify.filters import class_filter
+from ros2_classify.model.labels import Labels
+from ros2_classify.options import Options
 from ros2_classify.results.detections import Detections
 from ros2_classify.tracking.assignment import assign, Pairs
 from ros2_classify.tracking.motion import Motion
@@ -312,3 +315,19 @@ def _seen_twice(boxes: Array, matched: NDArray[np.bool_], new: Rows) -> NDArray[
         return np.zeros(len(new), bool)
     overlap = _grown_iou(others, boxes[new], np.zeros(len(others)))
     return np.asarray((overlap >= _TWICE).any(axis=0))
+
+
+def lowered_options(options: Options, low: float) -> Options:
+    """Return the options of a call whose detections are for a tracker."""
+    thresholds = {name: min(score, low) for name, score in options.class_thresholds.items()}
+    return options.replace(
+        score_threshold=min(options.score_threshold, low), class_thresholds=thresholds)
+
+
+def wanted_results(found: Detections, options: Options, labels: Labels | None) -> Detections:
+    """Return the detections that the options of the caller ask for."""
+    classes = class_filter(options, labels)
+    rows: NDArray[np.bool_] = (
+        found.scores >= np.float32(options.score_threshold) if classes is None
+        else classes.passes(found.class_ids, found.scores))
+    return found if rows.all() else found.select(rows)

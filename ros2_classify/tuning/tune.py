@@ -36,7 +36,7 @@ from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.descriptor_writer import meaning_of
-from ros2_classify.tuning import candidates as trials, variants
+from ros2_classify.tuning import candidates as trials
 from ros2_classify.tuning.candidates import Candidate
 from ros2_classify.tuning.data import Data
 from ros2_classify.tuning.measure import drift, Measured, rounds, WorkerProcess
@@ -303,7 +303,7 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
     run.wave([each for base in best_of for each in trials.second_wave(base)], _FIRST)
     wanted = [*request.precisions, *(f'{width}x{height}' for width, height in request.sizes)]
     if wanted:
-        ready, run.models, failed = variants.make(
+        ready, run.models, failed = trials.make_variants(
             declared, wanted, run.data.images, run.work, run.say)
         run.untried += failed
         best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
@@ -354,7 +354,7 @@ def _use_variant(
             request.target](row)):
         run.notes.append('no variant is better than the model as it is: none is used')
         return None
-    return {**variants.keep(run.models[row['variant']], row['variant'], sha256),
+    return {**trials.keep_variant(run.models[row['variant']], row['variant'], sha256),
             'meaning': meaning}
 
 

@@ -19,10 +19,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 import os
+import time
 from typing import Any
 
+from lifecycle_msgs.srv import GetState
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
+from rclpy.signals import SignalHandlerOptions
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.messages.vision import MESSAGES
 
@@ -205,3 +210,37 @@ def _names(endpoints: Sequence[Any]) -> str:
 def _type_name(msg_type: Any) -> str:
     package, _, _ = msg_type.__module__.partition('.')
     return f'{package}/msg/{msg_type.__name__}'
+
+
+#: Seconds after which a request without a response is sent again.
+_ASK_AGAIN = 1.0
+
+
+def lifecycle_state(server: str, timeout: float) -> str:
+    """Return a node's lifecycle state, such as ``active``; empty after `timeout` seconds."""
+    context = rclpy.Context()
+    # Leave Ctrl-C to Python: there is nothing to clean up.
+    rclpy.init(args=[], context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = rclpy.create_node(
+            f'health_{os.getpid()}', context=context, enable_rosout=False,
+            start_parameter_services=False)
+        try:
+            client = node.create_client(GetState, f'{server}/get_state')
+            executor = SingleThreadedExecutor(context=context)
+            executor.add_node(node)
+            end = time.monotonic() + timeout
+            label = ''
+            if client.wait_for_service(timeout_sec=timeout):
+                # A server may not know this client yet: its response is dropped then.
+                while not label and (left := end - time.monotonic()) > 0.0:
+                    future = client.call_async(GetState.Request())
+                    executor.spin_until_future_complete(future, min(left, _ASK_AGAIN))
+                    if future.done():
+                        label = str(future.result().current_state.label)
+            executor.shutdown()
+            return label
+        finally:
+            node.destroy_node()
+    finally:
+        rclpy.shutdown(context=context)

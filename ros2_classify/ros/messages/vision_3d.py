@@ -12,21 +12,24 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Positions to messages: ``vision_msgs/Detection3DArray``, and points for costmaps."""
+"""Positions to messages: ``vision_msgs/Detection3DArray``, points for costmaps, markers."""
 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from geometry_msgs.msg import Point
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
+from ros2_classify.results.overlay_colors import Color as Bgr, colors_of
 from ros2_classify.ros.messages import cdr
 from ros2_classify.spatial.camera import matrix_of
 from sensor_msgs.msg import PointCloud2, PointField
-from std_msgs.msg import Header
+from std_msgs.msg import ColorRGBA, Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 Numbers = NDArray[Any]
@@ -127,3 +130,106 @@ def _front(size: Numbers, turn: Numbers, axes: tuple[int, int]) -> Numbers:
     grid[:, axes[0]] = np.repeat(steps[0], len(steps[1]))
     grid[:, axes[1]] = np.tile(steps[1], len(steps[0]))
     return grid @ matrix_of((0, 0, 0), turn)[:3, :3].T
+
+
+# A marker disappears by itself if no result follows.
+_SECONDS = 1
+# Metres: height of letters, thickness of trails.
+_LETTERS, _TRAIL = 0.12, 0.02
+# Positions of a trail, and trails.
+_LENGTH, _TRAILS = 60, 200
+_TEXT_SIZE = 12.0
+
+
+class Trails:
+    """The last positions of objects with an id, in one frame."""
+
+    def __init__(self) -> None:
+        self._frame = ''
+        self._trails: dict[str, deque[list[float]]] = {}
+
+    def add(self, located: Any) -> dict[int, list[list[float]]]:
+        """Add a result's positions; return the trails of its rows."""
+        if located.frame_id != self._frame:
+            self._trails.clear()
+            self._frame = located.frame_id
+        ids, found = located.result.track_ids, {}
+        for row, point in zip(located.rows.tolist(), located.points.tolist()):
+            if ids is not None and ids[row]:
+                # The end of the dictionary are those seen last.
+                trail = self._trails.pop(ids[row], None) or deque(maxlen=_LENGTH)
+                trail.append(point)
+                self._trails[ids[row]] = trail
+                found[row] = list(trail)
+        while len(self._trails) > _TRAILS:
+            del self._trails[next(iter(self._trails))]
+        return found
+
+
+def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Trails) -> Any:
+    """Return boxes, their texts and trails; those of the result before are deleted first."""
+    from visualization_msgs.msg import Marker, MarkerArray
+
+    here = header_in(located.frame_id, header)
+    markers = [Marker(header=here, action=Marker.DELETEALL)]
+    paths = trails.add(located)
+    ids = located.result.track_ids
+    colors = [_color(bgr) for bgr in colors_of(located.result)]
+    for number, row in enumerate(located.rows.tolist()):
+        color = colors[row]
+        center, size = located.centers[number].tolist(), located.sizes[number].tolist()
+        box = Marker(header=here, ns='boxes', id=row, type=Marker.CUBE, color=color)
+        box.color.a = 0.5
+        box.pose.position = Point(x=center[0], y=center[1], z=center[2])
+        turn = box.pose.orientation
+        turn.x, turn.y, turn.z, turn.w = located.orientations[number].tolist()
+        # RViz shows nothing of a box without an extent.
+        box.scale.x, box.scale.y, box.scale.z = (max(0.02, side) for side in size)
+        text = Marker(header=here, ns='texts', id=row, type=Marker.TEXT_VIEW_FACING,
+                      color=ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0))
+        text.text = ' '.join(filter(None, (
+            names[row], ids[row] if ids is not None else '',
+            f'{located.distances[number]:.1f} m')))
+        text.pose.position = Point(x=center[0], y=center[1], z=center[2])
+        text.scale.z = _LETTERS
+        markers += [box, text]
+        if len(paths.get(row, ())) > 1:
+            trail = Marker(header=here, ns='trails', id=row, type=Marker.LINE_STRIP,
+                           color=colors[row])
+            trail.scale.x, trail.pose.orientation.w = _TRAIL, 1.0
+            trail.points = [Point(x=x, y=y, z=z) for x, y, z in paths[row]]
+            markers.append(trail)
+    for marker in markers:
+        marker.lifetime.sec = _SECONDS
+    return MarkerArray(markers=markers)
+
+
+def image_annotations_msg(result: Any, header: Any, names: Sequence[str]) -> Any:
+    """Return boxes and labels for Foxglove's image panel."""
+    from foxglove_msgs.msg import (
+        Color, ImageAnnotations, Point2, PointsAnnotation, TextAnnotation)
+
+    msg = ImageAnnotations()
+    ids, positions = result.track_ids, result.positions
+    for row, (box, score, bgr) in enumerate(
+            zip(result.boxes.tolist(), result.scores.tolist(), colors_of(result))):
+        x1, y1, x2, y2 = box
+        blue, green, red = (each / 255 for each in bgr)
+        color = Color(r=red, g=green, b=blue, a=1.0)
+        msg.points.append(PointsAnnotation(
+            timestamp=header.stamp, type=PointsAnnotation.LINE_LOOP, thickness=2.0,
+            points=[Point2(x=x, y=y) for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))],
+            outline_color=color))
+        words = [names[row], ids[row] if ids is not None else '', f'{score:.2f}']
+        if positions is not None and positions[row, 2] == positions[row, 2]:
+            words.append(f'{sum(each ** 2 for each in positions[row].tolist()) ** 0.5:.1f} m')
+        msg.texts.append(TextAnnotation(
+            timestamp=header.stamp, position=Point2(x=x1, y=y1), font_size=_TEXT_SIZE,
+            text=' '.join(filter(None, words)), text_color=Color(r=1.0, g=1.0, b=1.0, a=1.0),
+            background_color=color))
+    return msg
+
+
+def _color(bgr: Bgr) -> ColorRGBA:
+    blue, green, red = bgr
+    return ColorRGBA(r=red / 255, g=green / 255, b=blue / 255, a=1.0)

@@ -33,25 +33,20 @@ from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.clips import CameraClips, QUEUE
-from ros2_classify.ros.server.events import EventsOutput
-from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor
-from ros2_classify.ros.server.image_rate import RateLimit
+from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor, RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
-from ros2_classify.ros.server.keep_output import KeepOutput
 from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
-from ros2_classify.ros.server.page_output import PageOutput
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.publishers import Publishers
-from ros2_classify.ros.server.stream_names import StreamNames
-from ros2_classify.ros.server.stream_parameters import StreamView
+from ros2_classify.ros.server.publishers import KeepOutput, PageOutput, Publishers
+from ros2_classify.ros.server.stream_parameters import StreamNames, StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
 from ros2_classify.ros.server.topic_diagnosis import (
     explain_losses, explain_memory, explain_silence)
 from ros2_classify.ros.server.trace import Trace
-from ros2_classify.ros.server.tracking import seconds_of, Tracking
+from ros2_classify.ros.server.tracking import EventsOutput, seconds_of, Tracking
 
 # Seconds without an image until the cause is told: if the graph shows it or the images' rate is
 # known; if it is not; and until it is told again. Slow cameras have this many of their intervals.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The depth images and the calibration of a camera, subscribed to while positions are wanted."""
+"""What positions need: depth images and calibration, while they are wanted, and transforms."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from collections.abc import Callable
 import threading
 import time
 from typing import Any
+import weakref
 
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
 from ros2_classify.ros.server.image_waiter import (
     NativeSubscription, no_event_callbacks, NotForExecutor)
+from ros2_classify.spatial.camera import Floats, matrix_of
 from sensor_msgs.msg import CameraInfo, Image
 
 # Depth images are kept until the result of their image is there: two seconds at 30 Hz, or
@@ -158,3 +161,57 @@ class DepthSource:
             callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
             qos_overriding_options=QoSOverridingOptions.with_default_policies())
         self._subscriptions.append(NativeSubscription(self._node, subscription, callback))
+
+
+# A transform that comes a little later than the image it belongs to is looked for again.
+_AGAIN = 0.004
+
+
+class TransformError(Exception):
+    """There is no such transform; the message says why."""
+
+
+def is_installed() -> bool:
+    """Tell whether tf2_ros can be imported."""
+    try:
+        import tf2_ros  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+class Transforms:
+    """A node's tf2 buffer, filled from when it is made."""
+
+    _of_nodes: weakref.WeakKeyDictionary[Node, Transforms] = weakref.WeakKeyDictionary()
+
+    def __init__(self, node: Node) -> None:
+        import tf2_ros
+
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    @classmethod
+    def of(cls, node: Node) -> Transforms:
+        """Return those of a node: all its cameras share them."""
+        found = cls._of_nodes.get(node)
+        if found is None:
+            found = cls._of_nodes[node] = cls(node)
+        return found
+
+    def matrix(self, target: str, source: str, stamp: Any, patience: float = 0.0) -> Floats:
+        """Return the matrix that takes points of the source frame to the target's, at a time."""
+        if not (stamp.sec or stamp.nanosec):
+            # To tf2 this means the newest one, which belongs to another moment.
+            raise TransformError('the image is unstamped')
+        until = time.monotonic() + patience
+        while True:
+            try:
+                found: Any = self._buffer.lookup_transform(target, source, Time.from_msg(stamp))
+                break
+            except Exception as error:  # noqa: B902 - tf2 has a base class only in some releases
+                if time.monotonic() + _AGAIN > until:
+                    raise TransformError(str(error)) from error
+            time.sleep(_AGAIN)
+        at, turn = found.transform.translation, found.transform.rotation
+        return matrix_of((at.x, at.y, at.z), (turn.x, turn.y, turn.z, turn.w))

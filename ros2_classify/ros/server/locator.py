@@ -32,11 +32,11 @@ from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.messages.image import depth_array, info_key
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.spec import Spec
-from ros2_classify.ros.server.depth_source import DepthSource, stamp_of
+from ros2_classify.ros.server.depth_source import (
+    DepthSource, is_installed, stamp_of, TransformError, Transforms)
 from ros2_classify.ros.server.specs import (
     EVENT_PARAMETERS, POSITION_PARAMETERS, TRACKING_PARAMETERS)
 from ros2_classify.ros.server.stream_parameters import StreamView
-from ros2_classify.ros.server.transforms import is_installed, TransformError, Transforms
 from ros2_classify.spatial.camera import CameraModel, Floats, quaternion_of, turned_about_z
 from ros2_classify.spatial.depth import locate
 from ros2_classify.spatial.ground import locate_on_ground

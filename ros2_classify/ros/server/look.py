@@ -12,7 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The service ``~/look``: the result of a camera's newest image, without pixels in the request."""
+"""
+The service ``~/look`` and the action ``~/look_until``: questions without pixels.
+
+The service has the result of a camera's newest image; the action looks at images until something
+is seen often enough.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,7 @@ import threading
 import time
 from typing import Any, Protocol
 
+from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -32,7 +38,8 @@ from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
 from ros2_classify.ros.server.camera_stream import CameraStream
-from ros2_classify.ros.server.looking import COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight
+from ros2_classify.ros.server.looking import (
+    COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight, Tally, times_problem)
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Published
 
@@ -277,3 +284,96 @@ class LookService:
 
 def _seen(sight: Sight, topic: str) -> str:
     return f'{sight.name} is in the image on {topic}, with the score {sight.score:.2f}'
+
+
+_UNTIL_TIMEOUT = 30.0
+# Seconds that a result is kept for a client that has not asked for it yet; it may hold an image.
+_KEPT = 60
+_CANCELED = 'canceled'
+
+
+class LookUntilAction:
+    """
+    The action's server; ImportError if its interfaces are not installed.
+
+    A goal is a coroutine in the executor's thread that awaits results: it blocks nothing, and
+    other goals and requests go on beside it.
+    """
+
+    def __init__(self, node: Node, looking: Looking) -> None:
+        self._type = load_type('LookUntil', 'action')
+        self._looking = looking
+        self._searches: dict[bytes, Search] = {}
+        self._server = ActionServer(
+            node, self._type, '~/look_until', self._execute,
+            callback_group=ReentrantCallbackGroup(), cancel_callback=self._cancel,
+            result_timeout=_KEPT)
+
+    async def _execute(self, handle: Any) -> Any:
+        goal, result = handle.request, self._type.Result()
+        question = Question(tuple(goal.classes), goal.max_age)
+        search: Search | str = times_problem(goal.times, goal.images) or self._looking.begin(
+            goal.stream, question, goal.timeout or _UNTIL_TIMEOUT)
+        if isinstance(search, str):
+            result.outcome, result.message = COULD_NOT_LOOK, search
+            return self._end(handle, result)
+        key = bytes(handle.goal_id.uuid)
+        self._searches[key] = search
+        tally = Tally(goal.times, goal.images)
+        try:
+            await self._watch(handle, search, tally)
+            result.outcome, result.message = _outcome(search, question, tally)
+            result.images, result.seen = tally.images, tally.seen
+            result.best_score = tally.best_score
+            if tally.newest is not None:
+                fill(result, tally.newest)
+        except Exception as error:  # noqa: B902 - the client gets a result in any case
+            result.outcome = COULD_NOT_LOOK
+            result.message = f'unexpected {type(error).__name__}: {error}'
+        finally:
+            del self._searches[key]
+            self._looking.finish(search)
+        return self._end(handle, result)
+
+    async def _watch(self, handle: Any, search: Search, tally: Tally) -> None:
+        while not tally.enough and (sight := await search.next_sight()) is not None:
+            tally.add(sight)
+            # The action may have been taken away meanwhile.
+            if handle.is_active:
+                handle.publish_feedback(self._type.Feedback(
+                    images=tally.images, seen=tally.seen, best_score=tally.best_score,
+                    problem=tally.problem))
+
+    def _end(self, handle: Any, result: Any) -> Any:
+        if handle.is_active:
+            if handle.is_cancel_requested:
+                handle.canceled()
+            elif result.outcome == FOUND:
+                handle.succeed()
+            else:
+                handle.abort()
+        return result
+
+    def _cancel(self, handle: Any) -> CancelResponse:
+        search = self._searches.get(bytes(handle.goal_id.uuid))
+        if search is not None:
+            search.end(_CANCELED)
+        return CancelResponse.ACCEPT
+
+    def destroy(self) -> None:
+        """Take the action away."""
+        self._server.destroy()
+
+
+def _outcome(search: Search, question: Question, tally: Tally) -> tuple[int, str]:
+    seen = (f'{question} was seen in {tally.seen} of {tally.images} images on '
+            f'{search.stream.topic}')
+    if tally.enough:
+        return FOUND, seen
+    if search.ended:
+        return COULD_NOT_LOOK, f'{search.ended}; {seen}'
+    if not tally.images:
+        return COULD_NOT_LOOK, tally.problem or search.why_nothing()
+    if gap := tally.gap():
+        return COULD_NOT_LOOK, f'{gap}; {seen}'
+    return NOT_FOUND, f'{seen} in {search.seconds:g} s'

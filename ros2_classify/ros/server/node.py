@@ -40,11 +40,10 @@ from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults
-from ros2_classify.ros.server.image_rate import EnableService
+from ros2_classify.ros.server.image_monitor import EnableService
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference, InferenceStatistics
-from ros2_classify.ros.server.look import Looking, LookService
-from ros2_classify.ros.server.look_until import LookUntilAction
+from ros2_classify.ros.server.look import Looking, LookService, LookUntilAction
 from ros2_classify.ros.server.model import extras, load_model, Model
 from ros2_classify.ros.server.model_loader import LoadCancelledError, LoadingModel, ModelLoader
 from ros2_classify.ros.server.model_parameter import ModelParameter
@@ -54,8 +53,7 @@ from ros2_classify.ros.server.recovery import Recovery
 from ros2_classify.ros.server.service import InferenceService, Request
 from ros2_classify.ros.server.specs import PARAMETERS
 from ros2_classify.ros.server.stage_parameters import replace_stage, StageParameters
-from ros2_classify.ros.server.stream_names import stream_names, StreamNames
-from ros2_classify.ros.server.stream_parameters import StreamParameters
+from ros2_classify.ros.server.stream_parameters import stream_names, StreamNames, StreamParameters
 from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.tracking import ResetTracks
 from ros2_classify.ros.server.worker import Worker

@@ -20,10 +20,9 @@ from collections.abc import Callable
 import importlib
 from typing import Any
 
-from ros2_classify.ros.messages.markers import (
-    image_annotations_msg, marker_array_msg, Trails)
 from ros2_classify.ros.messages.vision import names_of
-from ros2_classify.ros.messages.vision_3d import point_cloud_msg, writer_3d
+from ros2_classify.ros.messages.vision_3d import (
+    image_annotations_msg, marker_array_msg, point_cloud_msg, Trails, writer_3d)
 from ros2_classify.ros.server.locator import sample
 from ros2_classify.ros.server.output import Output, Published, Topics
 from sensor_msgs.msg import PointCloud2

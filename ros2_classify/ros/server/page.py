@@ -28,7 +28,7 @@ from ros2_classify.model import catalog
 from ros2_classify.ros.diagnostics.issues import Issue, Level
 from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.page_output import PageOutput
+from ros2_classify.ros.server.publishers import PageOutput
 from ros2_classify.web.controls import changed, controls, rows, timing
 from ros2_classify.web.feed import Feed
 from ros2_classify.web.place import host_and_port

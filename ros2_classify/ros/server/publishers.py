@@ -16,28 +16,107 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+import time
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
+from ros2_classify.keeping import Candidate, Keeper, KeepRules
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.preprocess.views import shown_tiles
 from ros2_classify.results import overlay
 from ros2_classify.results.overlay_regions import draw_regions
 from ros2_classify.results.overlay_tracks import Trails
-from ros2_classify.results.results import Detections
+from ros2_classify.results.results import Detections, Result
 from ros2_classify.ros.messages.image import to_ids_msg, to_image_msg
+from ros2_classify.ros.messages.keypoints import (
+    keypoints_msg, KEYPOINTS_TOPIC, skeleton_msgs, skeleton_type, SKELETONS_TOPIC)
 from ros2_classify.ros.messages.vision import (
-    INSTANCES_TOPIC, label_info_msg, message_writer, MESSAGES, vision_info_msg)
-from ros2_classify.ros.server.keypoint_outputs import keypoint_outputs
+    INSTANCES_TOPIC, label_info_msg, load_type, message_writer, MESSAGES, vision_info_msg)
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.tracking import seconds_of
 from ros2_classify.sources.image_messages import to_bgr
+from ros2_classify.web.feed import Feed
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
+
+
+class KeepOutput(Output):
+    """Offers each image and its result to a thread that writes some of them."""
+
+    def __init__(self, parameters: Any, topic: str, say: Callable[[str], Any],
+                 model: str) -> None:
+        super().__init__(None)
+        name = topic.strip('/').replace('/', '_') or 'image'
+        self._model = model
+        self._keeper = Keeper(
+            Path(parameters['keep_directory']).expanduser() / name,
+            KeepRules.parse(parameters['keep']), int(parameters['keep_megabytes'] * 1e6),
+            parameters['keep_period'], say)
+
+    @property
+    def listeners(self) -> int:
+        """Images are looked at without any subscriber, too."""
+        return 1
+
+    def write(self, published: Published) -> None:
+        """Offer the image, which is converted and written elsewhere."""
+        stamp = published.header.stamp
+        self._keeper.offer(Candidate(
+            lambda: np.ascontiguousarray(to_bgr(published.pixels, published.color)),
+            published.result, stamp.sec * 10**9 + stamp.nanosec, self._model))
+
+    def close(self) -> None:
+        """Write what waits."""
+        self._keeper.close()
+
+
+class KeypointsOutput(Output):
+    """The key points of all detections."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.create(load_type('Keypoints2DArray', 'msg'), KEYPOINTS_TOPIC))
+
+    def write(self, published: Published) -> Any:
+        """Return the message; None if the result has no key points."""
+        result = published.result
+        if not isinstance(result, Detections) or result.keypoints is None:
+            return None
+        return keypoints_msg(result, published.header)
+
+
+class SkeletonsOutput(Output):
+    """A message for each person."""
+
+    def __init__(self, topics: Topics) -> None:
+        super().__init__(topics.create(skeleton_type(), SKELETONS_TOPIC))
+
+    def write(self, published: Published) -> Any:
+        """Return a list of messages; none if the points are not those of persons."""
+        result = published.result
+        return skeleton_msgs(result, published.header) if isinstance(result, Detections) else []
+
+
+def keypoint_outputs(topics: Topics, say: Callable[[str], Any]) -> list[Output]:
+    """Return the topics for which the messages are installed; ``say`` gets what is missing."""
+    outputs: list[Output] = []
+    try:
+        outputs.append(KeypointsOutput(topics))
+    except ImportError as error:
+        say(f'no topic {KEYPOINTS_TOPIC}: {error}; install ros2_classify_interfaces in the '
+            'version of this package')
+    try:
+        outputs.append(SkeletonsOutput(topics))
+    except ImportError:
+        # Few machines have it, and nothing is wrong without.
+        pass
+    return outputs
 
 
 class ResultOutput(Output):
@@ -203,3 +282,36 @@ class Publishers:
             self._node.destroy_publisher(publisher)
         for other in self._others.values():
             other.destroy()
+
+
+class PageOutput(Output):
+    """A camera's annotated image on the page: no topic, but a listener for each browser."""
+
+    in_metres = True
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.feed = Feed()
+        self.newest: Result | None = None
+        self._trails = Trails()
+        self._times: deque[float] = deque(maxlen=20)
+
+    @property
+    def listeners(self) -> int:
+        """How many browsers show it."""
+        return self.feed.listeners
+
+    @property
+    def rate(self) -> float:
+        """Results per second, of late."""
+        times = list(self._times)
+        span = times[-1] - times[0] if len(times) > 1 else 0.0
+        return round((len(times) - 1) / span, 1) if span > 0 else 0.0
+
+    def write(self, published: Published) -> None:
+        """Offer the image; a thread of the page draws it."""
+        self.newest = published.result
+        self._times.append(time.monotonic())
+        # The positions are found in this thread: the locator belongs to it.
+        assert published.shown is not None
+        self.feed.offer(lambda: annotated(published, self._trails))

@@ -12,7 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The service of a server: an image in the request, its result in the response."""
+"""
+The service of a server: an image in the request, its result in the response.
+
+Depth in the request gives positions in the response.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +29,60 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future
-from ros2_classify.errors import Ros2ClassifyError
+from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
 from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.messages.image import to_ids_msg
+from ros2_classify.ros.messages.image import depth_array, to_ids_msg
 from ros2_classify.ros.messages.keypoints import keypoints_msg
-from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
+from ros2_classify.ros.messages.vision import load_type, MESSAGES, names_of, to_msg
+from ros2_classify.ros.messages.vision_3d import detections_3d_msg
 from ros2_classify.ros.server.inference import Drop, Outcome
+from ros2_classify.ros.server.locator import published
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.service_depth import depth_of, DepthOfRequest
 from ros2_classify.ros.server.tracking import seconds_of
 from ros2_classify.sources.image_messages import to_array
+from ros2_classify.spatial.camera import CameraModel
+from ros2_classify.spatial.depth import locate
+
+
+@dataclass(frozen=True, eq=False)
+class DepthOfRequest:
+    """The depth and the calibration of a request, checked before its image is looked at."""
+
+    header: Any
+    depth: Any
+    camera: CameraModel
+
+    def fill(self, response: Any, outcome: Any) -> None:
+        """Put the positions into a response; InputError if sizes differ."""
+        where = locate(outcome.result, self.camera, self.depth)
+        located = published(
+            outcome.result, self.header.frame_id, where, where.known, None, None)
+        response.detections_3d = detections_3d_msg(
+            located, self.header, names_of(outcome.result, outcome.class_id))
+        response.without_position = [str(reason or '') for reason in where.missing]
+
+
+def depth_of(request: Any) -> DepthOfRequest | None:
+    """Return the depth of a request; None without; InputError if it is half of it."""
+    # An older package of interfaces has none of these fields.
+    depth, info = getattr(request, 'depth', None), getattr(request, 'camera_info', None)
+    if depth is None or info is None:
+        return None
+    has_depth = bool(depth.width or depth.height or depth.data)
+    has_info = bool(info.width or info.height)
+    if not has_depth and not has_info:
+        return None
+    if not (has_depth and has_info):
+        missing = 'depth' if has_info else 'camera_info'
+        raise InputError(f'{missing} is empty: positions take depth and camera_info, both of the '
+                         'image; send both, or none')
+    if depth.header.frame_id != request.image.header.frame_id:
+        raise InputError(
+            f'the frame of depth is {depth.header.frame_id!r} and that of the image '
+            f'{request.image.header.frame_id!r}: use depth that is registered to the image')
+    return DepthOfRequest(request.image.header, depth_array(depth), CameraModel.from_info(info))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,21 +12,103 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Ids over time in the server: parameters, and the step of a stream that gives them."""
+"""Ids over time in the server: the step of a stream that gives them, and the topic of events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+import importlib
+import threading
 import time
 from typing import Any
 
+import numpy as np
 from rclpy.node import Node
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
 from ros2_classify.results.results import Detections, Result
-from ros2_classify.tracking.tracker import Tracker, TrackOptions
-from ros2_classify.tracking.weak import results
+from ros2_classify.ros.server.output import Output, Published, Topics
+from ros2_classify.tracking.events import Event, Events
+from ros2_classify.tracking.places import Line, Zone
+from ros2_classify.tracking.tracker import Tracker, TrackOptions, wanted_results
 from std_srvs.srv import Trigger
+
+
+class EventsOutput(Output):
+    """Publishes what happens, for later subscribers as well; ImportError without the message."""
+
+    def __init__(self, topics: Topics) -> None:
+        messages = importlib.import_module('ros2_classify_interfaces.msg')
+        try:
+            self._event, self._events = messages.Event, messages.Events
+        except AttributeError:
+            raise ImportError('ros2_classify_interfaces has no message Events') from None
+        super().__init__(topics.latched(self._events, 'events', depth=10))
+        self._happened = Events()
+        # The executor's thread ends what a worker's thread looks at.
+        self._lock = threading.Lock()
+        self._last: tuple[Any, str] = (None, '')
+
+    @property
+    def counts(self) -> dict[str, str]:
+        """What has been counted at lines and zones, in words by name."""
+        return self._happened.counts
+
+    def write(self, published: Published) -> Any:
+        """Return nothing: `look` publishes, so that nothing that happens is missed."""
+
+    def look(self, result: Result, header: Any, stamp: float, live: frozenset[str],
+             lines: tuple[Line, ...], zones: tuple[Zone, ...], class_id: str) -> None:
+        """Publish what happened in an image, if anything did."""
+        if not isinstance(result, Detections) or result.track_ids is None:
+            self.end()
+            return
+        with self._lock:
+            self._look(result, header, stamp, live, lines, zones, class_id)
+
+    def end(self) -> None:
+        """Publish that all objects are gone: nobody looks any more, and the topic is latched."""
+        with self._lock:
+            if events := self._happened.end():
+                header, class_id = self._last
+                self._publish(events, header, class_id)
+
+    def _look(self, result: Detections, header: Any, stamp: float, live: frozenset[str],
+              lines: tuple[Line, ...], zones: tuple[Zone, ...], class_id: str) -> None:
+        self._last = header, class_id
+        self._happened.lines, self._happened.zones = lines, zones
+        # Both names of a class, so that the parameter class_id may change in between.
+        labels = [f'{number} {label}' for number, label in zip(
+            result.class_ids.tolist(), result.labels.tolist())]
+        events = self._happened(
+            replace(result, labels=np.array(labels, np.object_)), stamp, live)
+        if events:
+            self._publish(events, header, class_id)
+
+    def _publish(self, events: list[Event], header: Any, class_id: str) -> None:
+        present = self._happened.present
+        self.publisher.publish(self._events(
+            header=header, events=[self._message(event, header, class_id) for event in events],
+            present_ids=list(present),
+            present_class_ids=[_name(both, class_id) for both in present.values()]))
+
+    def _message(self, event: Event, header: Any, class_id: str) -> Any:
+        message = self._event(
+            kind=event.kind, stamp=header.stamp, id=event.track_id,
+            class_id=_name(event.label, class_id),
+            previous_class_id=_name(event.previous, class_id), place=event.place,
+            direction=event.direction, seconds=float(event.seconds))
+        x1, y1, x2, y2 = event.box
+        message.bbox.center.position.x, message.bbox.center.position.y = (
+            (x1 + x2) / 2, (y1 + y2) / 2)
+        message.bbox.size_x, message.bbox.size_y = x2 - x1, y2 - y1
+        return message
+
+
+def _name(both: str, class_id: str) -> str:
+    number, _, label = both.partition(' ')
+    return label if class_id == 'label' else number
 
 
 def track_options(parameters: Any) -> TrackOptions | None:
@@ -75,7 +157,7 @@ class Tracking:
             self._reset = False
             self._tracker.reset()
         self._tracker.options = tracking
-        return results(self._tracker(result, stamp), options, labels)
+        return wanted_results(self._tracker(result, stamp), options, labels)
 
     def _other_classes(self, labels: Labels | None) -> bool:
         """Tell whether this model has other classes than the one before."""

@@ -29,8 +29,8 @@ import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from ros2_classify import InputError
 from ros2_classify.ros.messages.image import depth_array
-from ros2_classify.ros.messages.markers import image_annotations_msg, Trails
-from ros2_classify.ros.messages.vision_3d import detections_3d_cdr, detections_3d_msg, writer_3d
+from ros2_classify.ros.messages.vision_3d import (
+    detections_3d_cdr, detections_3d_msg, image_annotations_msg, Trails, writer_3d)
 from ros2_classify.ros.server.depth_source import DepthRing
 from ros2_classify.ros.server.locator import sample
 from ros2_classify.spatial.camera import matrix_of, quaternion_of

@@ -20,7 +20,7 @@ import re
 from typing import Any
 
 import pytest
-from ros2_classify.ros.server.image_rate import RateLimit
+from ros2_classify.ros.server.image_monitor import RateLimit
 from ros_operator import Operator
 from ros_process import Peer
 from ros_stream import Camera

@@ -26,8 +26,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros2_classify import Detections, Options
 from ros2_classify.model.labels import Labels
 from ros2_classify.ros.server.tracking import Tracking
-from ros2_classify.tracking import weak
-from ros2_classify.tracking.tracker import TrackOptions
+from ros2_classify.tracking.tracker import lowered_options, TrackOptions, wanted_results
 from ros2_classify_interfaces.msg import Events
 from ros_models import NAMES, SCORES
 from ros_process import Peer
@@ -160,10 +159,10 @@ def test_ids_of_the_first_image_after_a_reset_stay() -> None:
 
 def test_only_what_the_caller_asks_for_is_published() -> None:
     options = Options(score_threshold=0.5, class_thresholds={'7': 0.25})
-    low = weak.lowered(options, 0.375)
+    low = lowered_options(options, 0.375)
     assert (low.score_threshold, dict(low.class_thresholds)) == (0.375, {'7': 0.25})
-    assert weak.lowered(options, 0.75).score_threshold == 0.5
+    assert lowered_options(options, 0.75).score_threshold == 0.5
     boxes = sequences.detections(np.zeros((3, 4)), [0.75, 0.5, 0.4375])
-    assert len(weak.results(boxes, Options(score_threshold=0.5), None)) == 2
+    assert len(wanted_results(boxes, Options(score_threshold=0.5), None)) == 2
     number = str(int(boxes.class_ids[0]))
-    assert len(weak.results(boxes, Options(class_thresholds={number: 0.625}), None)) == 1
+    assert len(wanted_results(boxes, Options(class_thresholds={number: 0.625}), None)) == 1

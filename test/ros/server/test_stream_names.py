@@ -17,7 +17,7 @@
 import pytest
 import rclpy
 from ros2_classify.errors import OptionsError
-from ros2_classify.ros.server.stream_names import stream_names, StreamNames
+from ros2_classify.ros.server.stream_parameters import stream_names, StreamNames
 
 
 @pytest.fixture
