@@ -29,6 +29,7 @@ import os
 from typing import Any, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ros2_classify.clips.objects import ObjectClips
     from ros2_classify.clips.stream import ClipStream
     from ros2_classify.download.options import FetchOptions
     from ros2_classify.engines.settings import EngineSettings
@@ -63,8 +64,8 @@ __all__ = [
     'ArchiveError', 'CameraModel', 'Classification', 'ClipStream', 'DescriptorError', 'Detections',
     'DiskFullError', 'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings',
     'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError', 'IntegrityError',
-    'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'Options',
-    'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
+    'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'ObjectClips',
+    'Options', 'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
     'Ros2ClassifyError', 'Segmentation', 'Timing', 'Tracker', 'UnsafeModelError', 'draw',
     'load_descriptor', 'load_labels', 'locate', 'locate_on_ground', 'read_image', 'show',
     'write_image',
@@ -72,6 +73,7 @@ __all__ = [
 
 # The module of each exported name; the imports above say the same to type checkers.
 _MODULES = {
+    'clips.objects': ('ObjectClips',),
     'clips.stream': ('ClipStream',),
     'model.descriptor': ('ModelDescriptor', 'load_descriptor'),
     'engines.settings': ('EngineSettings',),

@@ -33,6 +33,7 @@ from ros2_classify.errors import DescriptorError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.stages import Stage
+from ros2_classify.preprocess.views import box_of_crop
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.results import Detections
 
@@ -55,6 +56,13 @@ class StageModel(Protocol):
     @property
     def labels(self) -> Labels | None:
         """The names of its classes."""
+
+    @property
+    def clip(self) -> Any:
+        """Which frames it sees, if it sees time; else None."""
+
+    def stream(self) -> Any:
+        """Return an empty stream of a model that sees time."""
 
     def many(self, images: Iterable[NDArray[Any]], color: str = 'rgb') -> list[Any]:
         """Return the results of several images."""
@@ -106,6 +114,15 @@ class SharedModel:
     def labels(self) -> Labels | None:
         """The names of its classes."""
         return self.model.labels
+
+    @property
+    def clip(self) -> Any:
+        """Which frames it sees, if it sees time; else None."""
+        return self.model.clip
+
+    def stream(self) -> Any:
+        """Return an empty stream of a model that sees time."""
+        return self.model.stream()
 
     def many(self, images: Iterable[NDArray[Any]], color: str = 'rgb') -> list[Any]:
         """Return the results of several images."""
@@ -165,15 +182,6 @@ class Counts:
     over_budget: int = 0
 
 
-def box_of_crop(
-        box: NDArray[np.float32], padding: float, size: tuple[int, int]) -> tuple[int, ...]:
-    """Return left, top, right, bottom of a crop in whole pixels, with what a box cuts in two."""
-    left, top, right, bottom = (float(edge) for edge in box)
-    wide, high = padding * (right - left), padding * (bottom - top)
-    return (max(0, int(np.floor(left - wide))), max(0, int(np.floor(top - high))),
-            min(size[0], int(np.ceil(right + wide))), min(size[1], int(np.ceil(bottom + high))))
-
-
 class RunningStage:
     """One stage with its model, which may be replaced between two runs."""
 
@@ -189,6 +197,9 @@ class RunningStage:
             self, results: Sequence[Detections], images: Sequence[NDArray[Any]],
             colors: Sequence[str]) -> list[Detections]:
         """Return the results with what the model says of their objects, all in one run."""
+        if self.model.clip is not None:
+            # What an object does is seen in the clip of its id, by `ObjectClips`.
+            return [self._with(result, [None] * len(result)) for result in results]
         with self._lock:
             crops = self._crops(results, images, colors)
             said: dict[tuple[int, int], tuple[Crop, Any]] = {}
@@ -217,6 +228,10 @@ class RunningStage:
             raise DescriptorError(
                 f'{model.descriptor.name} is for {model.task}, but the stage {self.stage.name} '
                 f'is for {self.model.task}; load the cascade again')
+        if (model.clip is None) != (self.model.clip is None):
+            raise DescriptorError(
+                f'{model.descriptor.name} and the present model of the stage {self.stage.name} do '
+                'not both see clips; load the cascade again')
         model.warm_up()
         with self._lock:
             old, self.model = self.model, model
@@ -376,6 +391,11 @@ class Stages:
             raise DescriptorError(
                 f'there is no stage {name!r}; the cascade has {", ".join(self.running)}')
         self.running[name].replace(model, self._detector).close()
+
+    @property
+    def over_time(self) -> list[RunningStage]:
+        """Those whose models see clips: of objects with ids."""
+        return [each for each in self.running.values() if each.model.clip is not None]
 
     @property
     def unverified(self) -> tuple[str, ...]:

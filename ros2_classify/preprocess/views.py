@@ -98,3 +98,12 @@ def outside_mask(roi: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
     mask: NDArray[np.bool_] = ~inside(roi, size, x, y[:, np.newaxis])
     mask.flags.writeable = False
     return mask
+
+
+def box_of_crop(
+        box: NDArray[np.float32], padding: float, size: tuple[int, int]) -> tuple[int, ...]:
+    """Return left, top, right, bottom of a crop in whole pixels, with what a box cuts in two."""
+    left, top, right, bottom = (float(edge) for edge in box)
+    wide, high = padding * (right - left), padding * (bottom - top)
+    return (max(0, int(np.floor(left - wide))), max(0, int(np.floor(top - high))),
+            min(size[0], int(np.ceil(right + wide))), min(size[1], int(np.ceil(bottom + high))))

@@ -20,10 +20,11 @@ from cascade_models import BOXES, save_cascade, save_colors
 import numpy as np
 import pytest
 from ros2_classify import Detections, Keypoints, load_descriptor, Pipeline, Timing
-from ros2_classify.cascade.stages import box_of_crop, keeping, RunningStage, Stages
+from ros2_classify.cascade.stages import keeping, RunningStage, Stages
 from ros2_classify.errors import DescriptorError, ModelNotFoundError
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.stages import Stage
+from ros2_classify.preprocess.views import box_of_crop
 
 rng = np.random.default_rng(5)
 IMAGES = [rng.integers(0, 256, (60 + 7 * number, 90, 3), np.uint8) for number in range(4)]
@@ -105,6 +106,7 @@ class Model:
 
     task = 'classification'
     labels = None
+    clip = None
 
     def __init__(self, result=None, task='classification'):
         self.result, self.task, self.calls, self.closed = result, task, [], 0

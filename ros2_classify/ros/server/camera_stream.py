@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.input_range import ALL_BITS, DepthReader, InputRange
+from ros2_classify.results.results import Detections
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.diagnostics.statistics import Counters, Latencies
 from ros2_classify.ros.messages.bridge import Bridge
@@ -172,6 +173,13 @@ class CameraStream:
         self.tracking = Tracking(ids)
         self.clips = CameraClips()
         self._queue = _queue(model)
+        if stages := model.pipeline.stages:
+            idle = '' if parameters['tracking'] else ', '.join(
+                each.stage.name for each in stages.over_time)
+            if idle:
+                self._log.warning(
+                    f'{names.topic}: stages {idle} without effect: they see clips of objects, '
+                    'which have ids with tracking:=true')
         self._events: EventsOutput | None = None
         self._reset()
         self.last_error = ''
@@ -539,6 +547,10 @@ class CameraStream:
             result = self.tracking(
                 result, seconds_of(header.stamp), settings.track, settings.options,
                 outcome.labels)
+            if outcome.stages is not None and isinstance(result, Detections):
+                result = self.clips.of_objects(
+                    result, outcome.stages, seconds_of(header.stamp), outcome.pixels,
+                    outcome.color)
             if self._events is not None and self._looks:
                 self._events.look(
                     result, header, seconds_of(header.stamp), self.tracking.live_ids,

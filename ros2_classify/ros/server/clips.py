@@ -17,10 +17,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+from ros2_classify.cascade.stages import Stages
+from ros2_classify.clips.objects import ObjectClips
 from ros2_classify.clips.stream import ClipStream
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.results.results import Classification
+from ros2_classify.results.results import Classification, Detections
 
 # How many images wait while the model is at an earlier one: a third of a second of a usual camera.
 # For other models one is enough: the newest.
@@ -33,6 +36,7 @@ class CameraClips:
     def __init__(self) -> None:
         self._of: tuple[object, ClipStream] | None = None
         self.last: Classification | None = None
+        self._objects: dict[str, ObjectClips] = {}
 
     def stream(self, pipeline: Pipeline) -> ClipStream:
         """Return the stream for a model, in the thread whose turn it is."""
@@ -43,6 +47,20 @@ class CameraClips:
     def reset(self) -> None:
         """Forget the frames, and the model."""
         self._of = self.last = None
+        self._objects.clear()
+
+    def of_objects(self, result: Detections, stages: Stages, seconds: float, pixels: Any,
+                   color: str) -> Detections:
+        """Return the result with what stages that see clips say of its objects with ids."""
+        for running in stages.over_time:
+            stage, model = running.stage, running.model
+            clips = self._objects.get(stage.name)
+            if clips is None or clips.pipeline is not model:
+                clips = self._objects[stage.name] = ObjectClips(
+                    model, name=stage.name, padding=stage.padding, classes=stage.classes,
+                    max_crops=stage.max_crops)
+            result = clips(seconds, result, pixels, color)
+        return result
 
     @property
     def problem(self) -> str:

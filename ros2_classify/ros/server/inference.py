@@ -99,6 +99,7 @@ class Outcome(NamedTuple):
     error: Exception | None = None
     settings: ResultSettings | None = None
     labels: Labels | None = None
+    stages: Stages | None = None
 
 
 @dataclass
@@ -253,7 +254,7 @@ class Inference:
                 settings = job.settings.of(source.stream)
                 yield Outcome(
                     source, result, pixels, color, settings.class_id, settings=settings,
-                    labels=job.model.labels)
+                    labels=job.model.labels, stages=job.model.pipeline.stages)
 
     def _made(self, job: Job, row: int) -> Result | Exception:
         return job.results[row] if job.results else self._result(job, row)

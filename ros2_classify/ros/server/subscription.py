@@ -152,7 +152,7 @@ class ImageSubscription:
     # ---- in the executor's thread
 
     def use_queue(self, queue: int) -> None:
-        """Keep this number of images from now on; the next `update` subscribes again if that is new."""
+        """Keep this number of images; the next `update` subscribes again if that is new."""
         if queue != self._queue:
             self._queue = queue
             self.unsubscribe()

@@ -14,18 +14,20 @@
 
 """A server with models that see time: over real DDS, the same as the pipeline's own stream."""
 
+from dataclasses import replace
 import re
 import time
 
+from cascade_models import save_cascade
 from clip_models import save_rnn, save_streaming, save_window
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
-from ros2_classify import Pipeline
+from ros2_classify import ObjectClips, Pipeline
 from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify_interfaces.srv import Classify
 from std_msgs.msg import Header
-from vision_msgs.msg import Classification
+from vision_msgs.msg import Classification, Detection2DArray
 
 RELIABLE = QoSProfile(depth=50)
 
@@ -176,3 +178,32 @@ def test_a_service_has_no_clip(start, peer, tmp_path):
     response = peer.call(Classify, '/server/classify', request)
     assert not response.success
     assert 'sees clips, not single images: 4 frames at 10 Hz' in response.message
+
+
+def test_what_each_object_does_is_an_entry_of_its_results(start, peer, tmp_path):
+    save_window(tmp_path)
+    cascade = save_cascade(tmp_path, '{motion: {model: window.yaml, padding: 0.0}}')
+    start('server', {'model': cascade, 'tracking': True, 'track_confirm': 1})
+    results = peer.collect(Detection2DArray, '/detections', RELIABLE)
+    film = Film(peer, '/image', results)
+    shown = frames(8)
+    film.show(shown)
+    peer.spin_until(lambda: results and seconds(results[-1]) == 1000.7, 'the last result')
+    with Pipeline.load(cascade) as pipeline:
+        stage, = pipeline.stages.over_time
+        clips = ObjectClips(stage.model, padding=0.0)
+        for stamp, pixels in shown:
+            found = pipeline(pixels)
+            last = clips(stamp, replace(found, track_ids=np.array(
+                [str(row) for row in range(len(found))], object)), pixels)
+        wanted = [f'motion:{said.labels[0]}' for said in last.attributes['clip']]
+    told = [[each.hypothesis.class_id for each in detection.results][1]
+            for detection in results[-1].detections]
+    assert told == wanted and len(wanted) == 3
+    assert {detection.id for detection in results[-1].detections} != {''}
+
+
+def test_a_stage_that_sees_clips_asks_for_ids(start, tmp_path):
+    save_window(tmp_path)
+    server = start('server', {'model': save_cascade(tmp_path, '{motion: {model: window.yaml}}')})
+    server.wait_for_line('WARN.*stages motion without effect: .*tracking:=true')
