@@ -20,7 +20,7 @@ import argparse
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import (
-    EXIT_OK, infer_depth, models_files as fetching, say, show, show_json)
+    EXIT_OK, infer_clips, infer_depth, models_files as fetching, say, show, show_json)
 from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
@@ -41,7 +41,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='a name from "models list", a descriptor file (.yaml), or a model file (.onnx, '
              '.pb, the directory of a SavedModel) by its path or URL')
     parser.add_argument(
-        '--image', '--source', nargs='+', metavar='SOURCE',
+        '--image', '--source', '--video', nargs='+', metavar='SOURCE',
         help='an image in any format that OpenCV reads (its EXIF orientation is applied); or '
              'directories, patterns such as "photos/*.jpg", videos, a webcam number, a stream '
              '(rtsp://, http://), bags (.mcap, .db3)')
@@ -115,6 +115,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--tile-whole', action='store_true', default=None,
         help='run it on the whole image, too, for large objects')
+    infer_clips.add_arguments(parser)
     add_input(parser)
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',

@@ -26,6 +26,7 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show, show_json
+from ros2_classify.cli.infer_clips import Clips, clips_of
 from ros2_classify.cli.infer_outputs import drawings, is_video, results_file
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.progress import human_time, LogProgress, Meter, Status, TerminalProgress
@@ -111,6 +112,7 @@ class Many:
             self._mcap = mcap_file(arguments.mcap)
         self._tracker: Tracker | None = None
         self._trails: Trails | None = None
+        self._clips: Clips | None = None
         self._ended = threading.Event()
         self._done = 0
 
@@ -131,6 +133,7 @@ class Many:
         self._read = depth_reader(pipeline.descriptor.input.input_range)
         if self._arguments.track:
             self._begin_to_track(pipeline)
+        self._clips = clips_of(pipeline, options, self._arguments)
         total = self._source.length
         limit = self._arguments.limit
         if limit:
@@ -142,8 +145,10 @@ class Many:
             with _terminated_like_interrupted():
                 try:
                     for frame in self._frames():
-                        image = frame.read()
-                        if image is None:
+                        needed = self._clips is None or self._drawings or self._clips.needs(
+                            frame.stamp)
+                        image = frame.read() if needed else None
+                        if image is None and needed:
                             continue
                         self._one(pipeline, options, frame, image)
                         self._done, last = self._done + 1, frame.name
@@ -151,6 +156,10 @@ class Many:
                         if limit and self._done >= limit:
                             break
                     complete = True
+                    if self._clips is not None and self._done:
+                        found = self._clips.end(self._source.name)
+                        if found is not None:
+                            self._write(pipeline, frame, image, found, [])
                 finally:
                     self._ended.set()
                     if self._done:
@@ -177,13 +186,30 @@ class Many:
         return self._source.frames()
 
     def _one(self, pipeline: Pipeline[Result], options: Options, frame: Any, image: Any) -> None:
-        events = []
+        events: list[Any] = []
+        if self._clips is not None:
+            clip = self._clips(frame.stamp, lambda: image)
+            if clip is not None:
+                self._write(pipeline, frame, image, clip, events)
+            if self._drawings:
+                self._drawings.write(
+                    image if self._clips.shown is None else self._drawn(
+                        image, self._clips.shown, options, frame.stamp), frame.name, frame.stamp)
+            return
         if self._tracker is None:
             result = pipeline(image, 'bgr', options)
         else:
             assert self._events is not None
             result = self._tracked(self._tracker, pipeline, options, frame.stamp, image)
             events = self._events(result, frame.stamp, self._tracker.live_ids)
+        self._write(pipeline, frame, image, result, events)
+        if self._drawings:
+            self._drawings.write(
+                self._drawn(image, result, options, frame.stamp), frame.name, frame.stamp)
+
+    def _write(self, pipeline: Pipeline[Result], frame: Any, image: Any, result: Result,
+               events: list[Any]) -> None:
+        """Write one result wherever it is wanted, but for the drawing."""
         row = {'source': frame.name, 'stamp': round(frame.stamp, 6),
                'model': pipeline.descriptor.name, **result.to_dict(),
                'provider': pipeline.engine.provider,
@@ -193,16 +219,15 @@ class Many:
         if self._arguments.json:
             show_json(row)
         elif self._shows_each:
-            show(f'{frame.name}: {summary(result)}')
+            begin, end = getattr(result, 't0', None), getattr(result, 't1', None)
+            name = frame.name if end is None else f'{begin:.2f} to {end:.2f} s'
+            show(f'{name}: {summary(result)}')
             for event in events:
                 show(f'  {event}')
         if self._results:
             self._results.write(frame.name, frame.stamp, result, row)
         if self._mcap:
             self._mcap.write(image, frame.stamp, result, row)
-        if self._drawings:
-            self._drawings.write(
-                self._drawn(image, result, options, frame.stamp), frame.name, frame.stamp)
 
     def _drawn(self, image: Any, result: Result, options: Options, stamp: float) -> Any:
         from ros2_classify.preprocess.views import shown_tiles

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.clips.stream import ClipStream
+from ros2_classify.clips.whole import WholeVideo
 from ros2_classify.errors import InputError
 from ros2_classify.model.clip_spec import ClipSpec, describe
 from ros2_classify.options import Options
@@ -29,6 +30,7 @@ from ros2_classify.results.results import Classification
 if TYPE_CHECKING:
     from ros2_classify.clips.model import ClipModel
     from ros2_classify.model.descriptor import ModelDescriptor
+    from ros2_classify.model.labels import Labels
 
 
 class ClipMethods:
@@ -42,6 +44,9 @@ class ClipMethods:
 
         @property
         def options(self) -> Options: ...
+
+        @property
+        def labels(self) -> Labels | None: ...
 
         def _clip_model(self) -> ClipModel: ...
 
@@ -76,8 +81,9 @@ class ClipMethods:
             raise InputError(
                 f'{self.descriptor.name} sees single images, not clips; call the pipeline, or '
                 'declare clip in its descriptor')
-        return ClipStream(
-            self.clip, self._clip_model().memory(), self.postprocess, self.options)
+        model = self._clip_model()
+        return ClipStream(self.clip, model.memory(), self.postprocess, self.options,
+                          WholeVideo(model.descriptor, self.labels))
 
     def clips(
         self, frames: Iterable[tuple[float, Image]], color: str = 'rgb',

@@ -86,6 +86,16 @@ class ClipCounts:
         return asdict(self)
 
 
+class Whole(Protocol):
+    """Makes one result of those of all clips."""
+
+    def add(self, outputs: Tensors, geometry: Geometry, result: Classification) -> None:
+        """Add a clip."""
+
+    def __call__(self, options: Options | None = None) -> Classification:
+        """Return the result."""
+
+
 class Finish(Protocol):
     """Turns model outputs into a result; `Pipeline.postprocess` does."""
 
@@ -130,7 +140,10 @@ class ClipStream:
 
     """
 
-    def __init__(self, clip: ClipSpec, memory: Memory, finish: Finish, options: Options) -> None:
+    def __init__(
+        self, clip: ClipSpec, memory: Memory, finish: Finish, options: Options,
+        whole: Whole | None = None,
+    ) -> None:
         self._clip = clip
         self._memory = memory
         self._finish = finish
@@ -139,6 +152,7 @@ class ClipStream:
         self._lock = threading.Lock()
         self._since = clip.stride  # frames of the rate since the last result
         self._holes = False  # since the last result
+        self._all = whole
         self.counts = ClipCounts()
         self.reason = ''
 
@@ -241,14 +255,42 @@ class ClipStream:
         self._since = 0
         self.counts.results += 1
         self.reason = ''
+        if self._all is not None:
+            self._all.add(*self.last, result)
         return result
 
     def _result(self, taken: Taken, options: Options | None) -> Classification:
         begun = time.perf_counter()
         outputs = self._memory.infer()
+        self.last = outputs, taken.geometry  # valid until the next frame
         return self._finish(
             outputs, taken.geometry, options, preprocess_time=taken.preprocess,
             inference_time=taken.inference + time.perf_counter() - begun)
+
+    def whole(self, options: Options | None = None) -> Classification:
+        """
+        Return one result for all clips so far.
+
+        Parameters
+        ----------
+        options : Options, optional
+            Thresholds and limits.
+
+        Returns
+        -------
+        Classification
+            The mean of the scores of all clips; of a model with states, the last result.
+
+        Raises
+        ------
+        InputError
+            If there was no clip yet.
+
+        """
+        with self._lock:
+            if self._all is None or not self.counts.results:
+                raise InputError('there was no clip yet, so there is no result for all of them')
+            return self._all(options)
 
     def reset(self) -> None:
         """Forget all frames and states, as after a pause; the next frame starts a new clip."""

@@ -40,6 +40,7 @@ from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
 from ros2_classify.errors import EngineError, OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
+from ros2_classify.inspection import clip_check
 from ros2_classify.inspection.output_checks import (
     best_score, Issues, judge, nothing_found, run_on)
 from ros2_classify.model.catalog import resolve, stage_models
@@ -267,7 +268,14 @@ def _look_at(
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
     pipeline: Pipeline[Result] = Pipeline(descriptor, engine, report.labels)
-    runs = run_on(pipeline, sample_images(), 'rgb')
+    if descriptor.clip is not None:
+        report.notes += clip_check.notes(pipeline, image is not None)
+        image = None
+        report.runs = runs = clip_check.run_clips(clip_check.with_encoder(pipeline))
+        if pipeline.encoder is not None:
+            pipeline.encoder.close()
+    else:
+        runs = run_on(pipeline, sample_images(), 'rgb')
     if image is not None:
         image = depth_reader(descriptor.input.input_range)(image)
         runs += run_on(pipeline, [image], 'bgr')

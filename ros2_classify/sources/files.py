@@ -111,11 +111,14 @@ class Video:
         # Reopened for every pass: seeking back is not exact with every codec.
         capture = cv2.VideoCapture(str(self._path))
         try:
-            number = 0
+            number, first, last = 0, None, -1.0
             while capture.grab():
-                yield Frame(f'{self._path.name} frame {number}', number / self.rate,
-                            partial(retrieve, capture))
-                number += 1
+                # Frames may be at uneven times; some files don't tell, or always say 0.
+                told = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                first = told if first is None else first
+                stamp = told - first if told - first > last else last + 1 / self.rate
+                yield Frame(f'{self._path.name} frame {number}', stamp, partial(retrieve, capture))
+                number, last = number + 1, stamp
         finally:
             capture.release()
 
