@@ -267,11 +267,15 @@ def _look_at(
     descriptor = complete(declared, engine, report.onnx_path)
     report.labels = report.labels or descriptor.load_labels()
     report.descriptor = descriptor
+    if descriptor.clip is not None:
+        report.notes += clip_check.notes(descriptor, image is not None)
+    if descriptor.clip is not None and descriptor.clip.vote:
+        # What votes is looked at alone.
+        descriptor = replace(descriptor, clip=None)
     pipeline: Pipeline[Result] = Pipeline(descriptor, engine, report.labels)
     if descriptor.clip is not None:
-        report.notes += clip_check.notes(pipeline, image is not None)
         image = None
-        report.runs = runs = clip_check.run_clips(clip_check.with_encoder(pipeline))
+        runs = clip_check.run_clips(clip_check.with_encoder(pipeline))
         if pipeline.encoder is not None:
             pipeline.encoder.close()
     else:

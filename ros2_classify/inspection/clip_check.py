@@ -23,6 +23,7 @@ from ros2_classify.autoconfig.trial import Run, sample_images
 from ros2_classify.clips.stream import ClipStream
 from ros2_classify.model.catalog import encoder_model
 from ros2_classify.model.clip_spec import describe
+from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
 
 # Results that are looked at.
@@ -57,15 +58,15 @@ def with_encoder(pipeline: Pipeline[Any]) -> Pipeline[Any]:
     return pipeline
 
 
-def notes(pipeline: Pipeline[Any], image: bool) -> list[str]:
+def notes(descriptor: ModelDescriptor, image: bool) -> list[str]:
     """Say how the model sees time."""
-    clip, states = pipeline.clip, pipeline.descriptor.state
+    clip, states = descriptor.clip, descriptor.state
     assert clip is not None
     said = [f'sees time: {describe(clip)}' + (
         f'; {len(states)} states, from frame to frame' if states else '') + (
         f'; frames through {clip.encoder}' if clip.encoder else '') + (
         '; scores of single images are averaged' if clip.vote else '')]
-    if image:
+    if image and not clip.vote:
         said.append('the image was not used: it tells nothing of a model that sees time; run '
                     'infer --video FILE')
     return said

@@ -36,7 +36,9 @@ def mapping_of(descriptor: ModelDescriptor) -> dict[str, Any]:
         'name': descriptor.name, 'task': descriptor.task, 'source': source,
         'format': descriptor.format, 'labels': _labels(descriptor.labels),
         'colors': thaw(descriptor.colors),
-        'input': _input(descriptor.input), 'output': _output(descriptor.output),
+        'input': _input(
+            descriptor.input, vectors=bool(descriptor.clip and descriptor.clip.encoder)),
+        'output': _output(descriptor.output),
         'heads': {head.name: _head(head) for head in descriptor.heads},
         'stages': {stage.name: stage_data(stage) for stage in descriptor.stages},
         **clip_data(descriptor.clip, descriptor.state),
@@ -95,8 +97,11 @@ def _labels(labels: Labels | str | None) -> Any:
     return list(names.values()) if labels.class_count is not None else names
 
 
-def _input(spec: InputSpec) -> dict[str, Any]:
+def _input(spec: InputSpec, *, vectors: bool = False) -> dict[str, Any]:
     """Return the keys that apply, with defaults: users verify them."""
+    if vectors:
+        return {key: thaw(value) for key, value in (
+            ('name', spec.name), ('extra', spec.extra)) if value}
     data: dict[str, Any] = {
         'name': spec.name, 'size': list(spec.size) if isinstance(spec.size, tuple) else spec.size,
         'layout': spec.layout, 'dtype': spec.dtype, 'color': spec.color}
