@@ -140,7 +140,7 @@ IMAGES = (
         'model sees nearly black or uniform images',
         'set [`input_range`](nodes/server.md#parameters) as the message says'),
     IssueType(
-        'clip_incomplete', WARN, '{topic}: {reason}',
+        'clip_incomplete', WARN, 'no complete clip on {topic}: {reason}',
         'the camera sends fewer frames a second than the clips of the model have, or the model is '
         'too slow for them',
         'raise the rate of the camera, or use a model for a lower one; see [Clips](clips.md)'),
