@@ -67,23 +67,23 @@ def decode(outputs: Outputs, options: YoloxOptions, context: DecodeContext) -> C
     grid = None if options.decoded else _grid(name, len(rows), outputs, options, context)
     # A class score is at most 1, so cells whose objectness is too low go before anything else.
     # Not so where the export left the sigmoid out, but then its numbers mean nothing here either.
-    likely = np.flatnonzero(rows[:, 4] >= context.score_threshold)
-    rows = rows[likely]
-    class_ids = rows[:, 5:].argmax(axis=1)
+    likely = (rows[:, 4] >= context.score_threshold).nonzero()[0]
+    rows = rows.take(likely, axis=0)
     # An overflow gives inf, and the box is dropped.
     with np.errstate(over='ignore', invalid='ignore'):
-        scores = rows[:, 4] * rows[np.arange(len(rows)), 5 + class_ids]
-    sure = np.flatnonzero(scores >= context.score_threshold)
-    rows = rows[sure]
-    center, size = rows[:, :2], rows[:, 2:4]
-    with np.errstate(over='ignore', invalid='ignore'):
+        scores = rows[:, 4] * rows[:, 5:].max(axis=1)
+        sure = (scores >= context.score_threshold).nonzero()[0]
+        if len(sure) < len(rows):
+            likely, rows, scores = likely[sure], rows.take(sure, axis=0), scores[sure]
+        center, size = rows[:, :2], rows[:, 2:4]
         if grid is not None:
-            place = grid[likely[sure]]
-            center = (center + place[:, :2]) * place[:, 2:]
-            size = np.exp(size) * place[:, 2:]
+            place = grid.take(likely, axis=0)
+            stride = place[:, 2:]
+            center = (center + place[:, :2]) * stride
+            size = np.exp(size) * stride
         half = size * np.float32(0.5)
         boxes = np.concatenate((center - half, center + half), axis=1)
-    return finite_candidates(boxes, scores[sure], class_ids[sure])
+    return finite_candidates(boxes, scores, rows[:, 5:].argmax(axis=1))
 
 
 def _grid(

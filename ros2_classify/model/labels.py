@@ -133,9 +133,12 @@ class Labels:
         """
         ids = np.asarray(class_ids, dtype=np.int64)
         taken = self._table.take(ids, mode='clip')
-        outside = np.flatnonzero((ids < 0) | (ids >= len(self._table)))
-        for row in outside:
-            taken[row] = str(int(ids[row]))
+        size = len(self._table)
+        numbers = ids.tolist()
+        if numbers and not 0 <= min(numbers) <= max(numbers) < size:
+            for row, number in enumerate(numbers):
+                if not 0 <= number < size:
+                    taken[row] = str(number)
         return taken
 
     @property

@@ -293,8 +293,9 @@ class Postprocessor:
         else:
             boxes = geometry.to_source(boxes)
         # Boxes outside of the image and inverted boxes have no area.
-        real = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
-        boxes, rows = boxes[real], rows[real]
+        real = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        if not real.all():
+            boxes, rows = boxes[real], rows[real]
         limit = options.max_detections
         if filtered and found.oriented is not None:
             kept = rotated_suppression(

@@ -104,15 +104,15 @@ class ResultChecks:
         """Count the boxes that are not in the image, ``x1, y1, x2, y2`` in the boxes' units."""
         if not len(boxes):
             return
-        # Not float32, whose squares overflow.
-        corners = boxes[:_BEST].astype(np.float64)
-        first, last = corners[:, :2], corners[:, 2:]
-        shown = np.minimum(last, image[2:]) - np.maximum(first, image[:2])
-        whole = last - first
-        shown = np.maximum(shown, 0.0)
-        # An inverted box shows nothing, and has an area that is not 0.
-        wrong = int(np.count_nonzero(
-            shown[:, 0] * shown[:, 1] < _INSIDE * np.abs(whole[:, 0] * whole[:, 1])))
+        # For few boxes this takes a third of the time of arrays; and no square overflows.
+        corners = boxes[:_BEST].tolist()
+        left, top, right, bottom = image.tolist()
+        wrong = 0
+        for x1, y1, x2, y2 in corners:
+            width = max(min(x2, right) - max(x1, left), 0.0)
+            height = max(min(y2, bottom) - max(y1, top), 0.0)
+            # An inverted box shows nothing, and has an area that is not 0.
+            wrong += width * height < _INSIDE * abs((x2 - x1) * (y2 - y1))
         with self._lock:
             self.boxes += wrong
             total, before = self._recent

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError, OutputError
-from ros2_classify.results.checked import check_common, frozen, table, Timing, to_dict
+from ros2_classify.results.checked import check_common, FEW, frozen, table, Timing, to_dict
 from ros2_classify.results.html import result_html
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import Masks
@@ -320,8 +320,12 @@ def _check_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> Non
     """Check that every box is finite, ordered and inside the image."""
     width, height = image_size
     # One comparison catches NaN as well: every comparison with NaN is false.
-    fits = ((boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width, height)).all()
-            and (boxes[:, :2] <= boxes[:, 2:]).all())
+    if len(boxes) <= FEW:
+        fits = all(0 <= x1 <= x2 <= width and 0 <= y1 <= y2 <= height
+                   for x1, y1, x2, y2 in boxes.tolist())
+    else:
+        fits = bool((boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= (width, height)).all()
+                    and (boxes[:, :2] <= boxes[:, 2:]).all())
     if not fits:
         good = ((boxes[:, :2] >= 0) & (boxes[:, 2:] <= (width, height))
                 & (boxes[:, :2] <= boxes[:, 2:])).all(axis=1)
