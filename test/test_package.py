@@ -162,7 +162,8 @@ def test_the_sdist_has_what_builds_it_and_no_more_than_that(distributions):
         names = {name.partition('/')[2] for name in archive.getnames()}
     assert {'README.md', 'LICENSE', 'CHANGELOG.rst', 'setup.py', 'package.xml'} <= names
     assert {name.partition('/')[0] for name in names if '/' in name} == {
-        'config', 'launch', 'models', 'resource', 'ros2_classify', 'ros2_classify.egg-info', 'rviz'}
+        'config', 'launch', 'models', 'resource', 'ros2_classify', 'ros2_classify.egg-info',
+        'rviz'}
 
 
 def needed_by(requirements):
@@ -225,8 +226,8 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'bag', 'completion', 'cpu', 'eval', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow', 'test',
-        'tools', 'training'}
+        'bag', 'completion', 'cpu', 'eval', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow',
+        'test', 'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():

@@ -49,8 +49,8 @@ _FIXES = {
     'cuda': 'it needs an NVIDIA driver and onnxruntime-gpu in place of onnxruntime (pip install '
             '"onnxruntime-gpu[cuda,cudnn]", or rosdep install with ROS2_CLASSIFY_GPU=1)',
     'tensorrt': 'it needs an NVIDIA driver, onnxruntime-gpu in place of onnxruntime (pip install '
-                '"onnxruntime-gpu[cuda,cudnn]", or rosdep install with ROS2_CLASSIFY_GPU=1) and TensorRT '
-                '(pip install tensorrt)',
+                '"onnxruntime-gpu[cuda,cudnn]", or rosdep install with ROS2_CLASSIFY_GPU=1) and '
+                'TensorRT (pip install tensorrt)',
     'openvino': 'it needs the device that is named, and onnxruntime-openvino in place of '
                 'onnxruntime (pip install onnxruntime-openvino)',
 }

@@ -341,7 +341,8 @@ def test_two_packages_of_onnx_runtime():
 
 
 @pytest.mark.parametrize('packages, cure', [
-    ((), 'pip install onnxruntime, or "onnxruntime-gpu['), (('onnxruntime',), 'pip install --force-reinstall onnxruntime')])
+    ((), 'pip install onnxruntime, or "onnxruntime-gpu['),
+    (('onnxruntime',), 'pip install --force-reinstall onnxruntime')])
 def test_onnx_runtime_that_cannot_be_imported(packages, cure):
     failed = Ran(1, '', "ModuleNotFoundError: No module named 'onnxruntime'")
     assert cure in only(check_providers(with_runtime(failed, {}, *packages))).cure
