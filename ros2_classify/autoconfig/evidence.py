@@ -49,78 +49,36 @@ class Strength(IntEnum):
 
 @dataclass(frozen=True)
 class InputSettings:
-    """
-    How a family is fed.
+    """How a family is fed, and what neither the file nor a published convention settles."""
 
-    Parameters
-    ----------
-    fields : mapping of str to object
-        Fields of `InputSpec` that differ from the defaults.
-    sentence : str
-        How, and who says so.
-    unverified : tuple of str
-        The keys, such as ``input.mean``, that neither the file nor a published convention of
-        this family settles.
-
-    """
-
-    fields: Mapping[str, Any]
-    sentence: str
-    unverified: tuple[str, ...] = ()
+    fields: Mapping[str, Any]  # fields of `InputSpec` that differ from the defaults
+    sentence: str  # how, and who says so
+    unverified: tuple[str, ...] = ()  # keys such as ``input.mean``
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """
-    What the outputs may mean.
+    """What the outputs may mean."""
 
-    Parameters
-    ----------
-    task, decoder, options
-        As a descriptor declares them.
-    why : str
-        The evidence: "the output … has a row for each of the 3549 cells".
-    strength : Strength
-        How strong it is.
-    settings : InputSettings
-        How the model is fed then.
-    details : tuple of str
-        What else was inferred, a sentence each: ``output.background: 0, because …``.
-    unverified : tuple of str
-        Keys of the descriptor that only the user can confirm.
-    missing : str
-        What the file can't say and a descriptor must; '' if the hypothesis can run.
-    class_column : (str, int) or None
-        The output and its column that must hold whole numbers.
-    boxes : int
-        The number of boxes that must come out, all finite; 0 if it varies.
-    strides : tuple of int
-        Of the grids whose cells give one box each, or ``anchors`` of them, row by row; empty if
-        there are no grids.
-    anchors : int
-        The number of boxes for each cell, anchor by anchor.
-    probabilities : (str, int, int) or None
-        The output and its columns, from and up to, that must each be from 0 to 1.
-    step : float
-        The step of scores that the graph rounds to whole numbers; 0 if it does not.
-
-    """
-
+    # these three as a descriptor declares them
     task: Task
     decoder: str
     options: Mapping[str, Any]
-    why: str
+    why: str  # the evidence: "the output … has a row for each of the 3549 cells"
     strength: Strength
     settings: InputSettings
-    details: tuple[str, ...] = ()
-    unverified: tuple[str, ...] = ()
-    missing: str = ''
+    details: tuple[str, ...] = ()  # what else was inferred: ``output.background: 0, because …``
+    unverified: tuple[str, ...] = ()  # keys that only the user can confirm
+    missing: str = ''  # what the file can't say and a descriptor must; '' if it can run
+    # the output and its column that must hold whole numbers
     class_column: tuple[str, int] | None = None
-    boxes: int = 0
+    boxes: int = 0  # how many must come out, all finite; 0 if it varies
+    # grids whose cells give one box each, or `anchors` of them, row by row; empty without grids
     strides: tuple[int, ...] = ()
-    anchors: int = 1
+    anchors: int = 1  # boxes for each cell, anchor by anchor
+    # the output and its columns, from and up to, that must each be from 0 to 1
     probabilities: tuple[str, int, int] | None = None
-    step: float = 0.0
+    step: float = 0.0  # of scores that the graph rounds to whole numbers; 0 if it does not
 
     def line(self) -> str:
         """Return the line of a descriptor that decides for it."""
@@ -130,41 +88,17 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Evidence:
-    """
-    What is known about a model without a descriptor.
+    """What is known about a model without a descriptor."""
 
-    Parameters
-    ----------
-    spec : InputSpec
-        Name, layout, type and, unless the model takes any, size of the input.
-    outputs : sequence of TensorSpec
-        The outputs as the model gave them in a run, or as the graph declares them.
-    graph : Graph
-        The operators at its ends.
-    metadata : mapping of str to str
-        What the exporter wrote.
-    task : Task or None
-        The task that the user or the exporter declares.
-    stated_labels : Labels or None
-        The class names in the metadata or in a descriptor.
-    labels : Labels or None
-        These, or those in a file beside the model.
-    arrays : mapping of str to ndarray
-        The outputs of that run.
-    rows : frozenset of str
-        The outputs whose first dimension is free although the batch is not: a row for each
-        object, and no batch.
-
-    """
-
-    spec: InputSpec
-    outputs: Sequence[TensorSpec]
+    spec: InputSpec  # name, layout, type and, unless the model takes any, size
+    outputs: Sequence[TensorSpec]  # as the model gave them in a run, or as the graph declares them
     graph: Graph = field(default_factory=Graph)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    task: Task | None = None
-    stated_labels: Labels | None = None
-    labels: Labels | None = None
-    arrays: Tensors = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)  # what the exporter wrote
+    task: Task | None = None  # that the user or the exporter declares
+    stated_labels: Labels | None = None  # in the metadata or a descriptor
+    labels: Labels | None = None  # these, or those in a file beside the model
+    arrays: Tensors = field(default_factory=dict)  # the outputs of that run
+    # outputs with a free first dimension although the batch is not: a row for each object
     rows: frozenset[str] = frozenset()
 
     @property

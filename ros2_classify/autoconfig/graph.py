@@ -61,22 +61,11 @@ _DTYPES = {1: np.float32, 10: np.float16, 11: np.float64}
 
 @dataclass(frozen=True)
 class Graph:
-    """
-    Operators at the ends of a graph.
+    """Operators at the ends of a graph."""
 
-    Parameters
-    ----------
-    ends : mapping of str to tuple of str
-        For each output the last operators before it that change its numbers, the last one first.
-    begins : mapping of str to str
-        For each input 'pixels' if the graph itself scales pixels from 0 to 255, 'unit' if it
-        normalizes pixels from 0 to 1; absent if it does neither.
-    operators : frozenset of str
-        All operators.
-
-    """
-
+    # by output, the last operators before it that change its numbers, the last one first
     ends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # by input, 'pixels' if the graph scales 0 to 255 itself, 'unit' if it normalizes 0 to 1
     begins: Mapping[str, Takes] = field(default_factory=dict)
     operators: frozenset[str] = frozenset()
 

@@ -98,15 +98,7 @@ class Trial:
     """
     Runs a model on the sample images, once for each way to feed it.
 
-    Parameters
-    ----------
-    engine : Engine
-        The model.
-    extra : ExtraInputs
-        What its other inputs are fed.
-    fixed : bool
-        Whether the descriptor declares the input, so that a family's settings don't count.
-
+    If ``fixed``, the descriptor declares the input, and the settings of families do not count.
     """
 
     def __init__(self, engine: Engine, extra: ExtraInputs, *, fixed: bool = False) -> None:

@@ -317,22 +317,9 @@ def _check(stage: Stage, model: StageModel, detector: Labels | None) -> None:
 
 class Stages:
     """
-    All stages of a cascade.
+    All stages of a cascade; their models, by the stages' names, are closed with it.
 
-    Parameters
-    ----------
-    stages : sequence of Stage
-        What each gets, from the descriptor.
-    models : mapping of str to Pipeline
-        Their models, by the stages' names; they are closed with this.
-    detector : Labels, optional
-        The detector's classes.
-
-    Raises
-    ------
-    DescriptorError
-        If a stage can't have its model, or names a class that the detector has not.
-
+    DescriptorError if a stage can't have its model, or names a class that the detector has not.
     """
 
     def __init__(self, stages: Sequence[Stage], models: Mapping[str, StageModel],
@@ -344,24 +331,7 @@ class Stages:
     def __call__(
             self, results: Sequence[Detections], images: Sequence[NDArray[Any]],
             colors: Sequence[str]) -> list[Detections]:
-        """
-        Have every stage look at the objects of several images.
-
-        Parameters
-        ----------
-        results : sequence of Detections
-            What the detector has found.
-        images : sequence of ndarray of uint8
-            The images, one for each result.
-        colors : sequence of str
-            The order of their channels.
-
-        Returns
-        -------
-        list of Detections
-            The same, with `attributes`; the time that it took is added to that of the inference.
-
-        """
+        """Return the results of several images with `attributes`; the time counts as inference."""
         begun = time.perf_counter()
         found = list(results)
         for stage in self.running.values():
@@ -372,20 +342,9 @@ class Stages:
 
     def replace(self, name: str, model: StageModel) -> None:
         """
-        Replace the model of one stage; what is under way ends with the old one.
+        Replace the model of one stage, for the same task; what is under way ends with the old one.
 
-        Parameters
-        ----------
-        name : str
-            The stage.
-        model : Pipeline
-            Its new model, for the same task; it is closed with the cascade, the old one now.
-
-        Raises
-        ------
-        DescriptorError
-            If there is no such stage, or it can't have this model.
-
+        DescriptorError if there is no such stage, or it can't have this model.
         """
         if name not in self.running:
             raise DescriptorError(

@@ -79,26 +79,11 @@ class Batch:
 
     def add(self, image: Image, color: str = 'rgb', view: View | None = None) -> None:
         """
-        Prepare an image for the model, in the next row of the tensor.
+        Prepare an image for the model, in the next row of the tensor; IndexError if it is full.
 
-        Parameters
-        ----------
-        image : ndarray of uint8, shape (H, W), (H, W, 3) or (H, W, 4)
-            The pixels; never modified. They are copied, except for an image that already is the
-            model input: do not change it until the model has run.
-        color : str
-            The order of its channels: 'mono', 'rgb', 'bgr', 'rgba' or 'bgra'.
-        view : tuple of int, optional
-            ``x, y, width, height``, in pixels inside of the image: the model sees this part only.
-            Results are in pixels of the whole image all the same.
-
-        Raises
-        ------
-        InputError
-            If the array is not such an image; the batch does not change.
-        IndexError
-            If the batch is full.
-
+        An image that already is the model input is not copied: do not change it until the model
+        has run. The model sees only the ``view``; results are in pixels of the whole image all
+        the same. InputError if the array is no image: the batch does not change.
         """
         row = len(self._geometries)
         if row >= self._capacity:

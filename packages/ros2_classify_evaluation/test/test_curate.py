@@ -25,9 +25,8 @@ import pytest
 from ros2_classify import Classification, cli, Detections, InputError, Timing
 from ros2_classify.keeping import doubt, perceptual_hash
 from ros2_classify_evaluation.curate import run as curating
-from ros2_classify_evaluation.curate.choose import choose, Seen, without_duplicates
-from ros2_classify_evaluation.curate.doubt import disagreement
-from ros2_classify_evaluation.curate.hashes import distances
+from ros2_classify_evaluation.curate.choose import choose, distances, Seen, without_duplicates
+from ros2_classify_evaluation.curate.run import disagreement
 from ros2_classify_evaluation.datasets import open_dataset
 
 TIMING = Timing(0.0, 0.0, 0.0)

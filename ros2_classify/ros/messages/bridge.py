@@ -61,20 +61,9 @@ class Bridge:
     """
     The choice between cv_bridge and OpenCV for one node; any thread may use it.
 
-    Parameters
-    ----------
-    backend : str
-        One of `BACKENDS`. OpenCV converts every encoding it knows as fast as cv_bridge or
-        faster, with the same pixels, so ``auto`` uses cv_bridge only for encodings that it alone
-        knows.
-    probe : callable, optional
-        Probes some encodings in a child process; for tests.
-
-    Raises
-    ------
-    OptionsError
-        If ``cv_bridge`` is required and does not work.
-
+    OpenCV converts every encoding it knows as fast as cv_bridge or faster, with the same pixels,
+    so ``auto`` uses cv_bridge only for encodings that it alone knows. OptionsError if
+    ``cv_bridge`` is required and does not work.
     """
 
     def __init__(self, backend: str = 'auto',

@@ -23,8 +23,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify_evaluation.curate.hashes import distances
-
 WAYS = ('uncertain', 'diverse', 'both')
 
 
@@ -127,3 +125,9 @@ def choose(seen: Seen, count: int, *, by: str = 'both', near: int = 8, balance: 
 def _rarity(names: tuple[str, ...], counts: dict[str, int]) -> float:
     """Return the weight of an image by its rarest class; one without classes weighs least."""
     return max((1.0 / (1 + counts.get(name, 0)) for name in names), default=0.05)
+
+
+def distances(one: int, others: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return in how many bits a hash differs from each of others."""
+    differing = (np.uint64(one) ^ others).view(np.uint8).reshape(-1, 8)
+    return np.asarray(np.unpackbits(differing, axis=1).sum(axis=1), np.int64)

@@ -29,14 +29,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
 from ros2_classify import InputError, Pipeline
 from ros2_classify.keeping import doubt, perceptual_hash
 from ros2_classify.sources import open_source
 from ros2_classify_evaluation.curate.choose import choose, Seen, without_duplicates
-from ros2_classify_evaluation.curate.doubt import disagreement
 from ros2_classify_evaluation.curate.features import FeatureModel
 from ros2_classify_evaluation.curate.writers import IMAGES, Labelled, Maker, WRITERS
+from ros2_classify_evaluation.metrics.detection import ious
 
 _RECORD, _FEATURES = 'curated.json', 'features.npz'
 # Below it boxes are no doubts but noise.
@@ -268,3 +267,24 @@ def _page(record: dict[str, Any]) -> str:
         'small{opacity:.7;overflow-wrap:anywhere}</style>'
         f'<h1>{len(record["images"])} images for labelling</h1><p>Labels are those of '
         f'{escape(record["model"])}, to be checked.</p><main>{cells}</main></html>\n')
+
+
+_IOU = 0.5
+
+
+def disagreement(result: Any, other: Any, threshold: float) -> float:
+    """Return 1 less the F1 of one result against the other; of classes, how much they differ."""
+    if result.task == 'classification':
+        best = {name: float(score) for name, score in zip(result.labels, result.scores)}
+        theirs = {name: float(score) for name, score in zip(other.labels, other.scores)}
+        return float(np.clip(sum(abs(best.get(name, 0.0) - theirs.get(name, 0.0))
+                                 for name in best.keys() | theirs.keys()) / 2, 0, 1))
+    one, two = (each.select(each.scores >= threshold) for each in (result, other))
+    if not len(one) and not len(two):
+        return 0.0
+    if not len(one) or not len(two):
+        return 1.0
+    same = (ious(one.boxes.astype(float), two.boxes.astype(float)) >= _IOU) & (
+        one.labels[:, None] == two.labels[None, :])
+    matched = min(int(same.any(axis=0).sum()), int(same.any(axis=1).sum()))
+    return 1 - 2 * matched / (len(one) + len(two))

@@ -27,8 +27,7 @@ from numpy.typing import NDArray
 from ros2_classify import InputError
 from ros2_classify.image_io import pixel_chunks
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Sample
-from ros2_classify_evaluation.datasets.reading import read_bytes, read_text
-from ros2_classify_evaluation.datasets.size import image_size
+from ros2_classify_evaluation.datasets.reading import image_size, read_bytes, read_text
 
 # Where label images are, beside a directory of images.
 _MASKS = ('masks', 'labels', 'annotations')

@@ -23,7 +23,7 @@ from typing import Any
 import xml.etree.ElementTree as ElementTree
 from xml.parsers import expat
 
-from ros2_classify import InputError
+from ros2_classify import InputError, read_image
 from ros2_classify.errors import DescriptorError
 from ros2_classify.limits import open_plain
 from ros2_classify.yaml_config import read_yaml as read_plain_yaml
@@ -109,3 +109,9 @@ def read_xml(path: Path) -> ElementTree.Element:
     except expat.ExpatError as error:
         raise InputError(f'{path} is no XML: {error}') from error
     return builder.close()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height as the image is shown, its orientation applied."""
+    height, width = read_image(str(path)).shape[:2]
+    return int(width), int(height)

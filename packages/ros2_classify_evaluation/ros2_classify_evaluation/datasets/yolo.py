@@ -21,8 +21,7 @@ from typing import Any
 
 from ros2_classify import InputError
 from ros2_classify_evaluation.datasets.base import Dataset, images_in, Objects, Sample
-from ros2_classify_evaluation.datasets.reading import read_text, read_yaml
-from ros2_classify_evaluation.datasets.size import image_size
+from ros2_classify_evaluation.datasets.reading import image_size, read_text, read_yaml
 
 # Which list of images is for measuring, best first.
 _SPLITS = ('test', 'val', 'train')
