@@ -97,6 +97,8 @@ setup(
         'mcap': ['foxglove-sdk>=0.20'],
         # Only for reading bags as sources of images.
         'bag': ['rosbags>=0.10'],
+        # Only for model servers by gRPC; see docs/remote.md.
+        'remote': ['grpcio>=1.51'],
         # Only for completing what is typed in a shell.
         'completion': ['argcomplete>=1.12'],
         # Only for changing models: a batch dimension, int8.

@@ -33,10 +33,17 @@ Each message gives the cause, the bad value, the allowed ones and the next step:
         ├── EngineError          the model can't be loaded or run, or a provider is missing
         │   ├── UnsafeModelError     a model requests outside files or machine code
         │   ├── EngineMemoryError    there is not enough memory, on the CPU or the GPU
-        │   └── ProviderLostError    the GPU or its driver failed while the model ran
+        │   ├── ProviderLostError    the GPU or its driver failed while the model ran
+        │   └── RemoteError          a remote model server gives no result
         ├── InputError           an image can't be used (also a ValueError)
         └── OutputError          a model's outputs don't match the descriptor (also a ValueError)
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 # A plain installation may lack these modules; what pip calls them. Advice names what is on every
 # package index: this package itself may not be.
@@ -112,6 +119,16 @@ class ProviderLostError(EngineError):
     The engine can't be used any more. A CUDA device often stays unusable for the whole process:
     if reloading the model fails too, restart the process.
     """
+
+
+class RemoteError(EngineError):
+    """A remote model server gives no result; ``kind`` says why in a word, such as ``refused``."""
+
+    def __init__(self, text: str, kind: str = 'failed',
+                 fields: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.fields = fields  # of the sentence
 
 
 class InputError(Ros2ClassifyError, ValueError):

@@ -33,9 +33,11 @@ from ros2_classify.cascade.stages import key_of, SharedModel, Stages, unchanged_
 from ros2_classify.clips.methods import ClipMethods
 from ros2_classify.clips.model import ClipModel, voted
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.engines import Engine, EngineSettings, open_engine, parallel_runs, Tensors
+from ros2_classify.engines import (
+    Engine, EngineSettings, most_images, open_engine, parallel_runs, Tensors)
 from ros2_classify.engines.external_data import check_weights
 from ros2_classify.engines.hardware import check_memory
+from ros2_classify.engines.remote import needs_file, open_remote, remote_url_of
 from ros2_classify.engines.settings import MAX_BATCH
 from ros2_classify.engines.tuning_record import Tuned, tuned
 from ros2_classify.errors import DescriptorError, EngineError, OptionsError
@@ -268,26 +270,23 @@ class Pipeline(ClipMethods, Generic[Found]):
         """
         declared = resolve(model)
         stages, encoder = stage_models(declared), encoder_model(declared)
-        path = model_file(declared, fetch)
-        check_weights(declared, path, engine.external_data if engine else ())
-        labels = declared.load_labels()
-        if declared.format in ('frozen_graph', 'saved_model'):
-            # Imported here because most models are ONNX.
-            from ros2_classify.convert.api import to_onnx
-            from ros2_classify.convert.options import ConvertOptions
-
-            path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
-        settings = engine or EngineSettings()
-        if max_batch is not None:
-            settings = settings.replace(max_batch=max_batch)
+        settings = (engine or EngineSettings()).replace(**{name: value for name, value in (
+            ('provider', provider), ('threads', threads), ('max_batch', max_batch))
+            if value is not None})
         if declared.clip is not None:
             settings = settings.replace(max_batch=1)
+        url = remote_url_of(declared, settings)
+        path = _local_file(declared, settings, fetch, convert) if needs_file(
+            url, settings) else None
+        labels = declared.load_labels()
         if opening is not None:
             opening()
         begun = time.perf_counter()
-        settings = settings.replace(**{name: value for name, value in (
-            ('provider', provider), ('threads', threads)) if value is not None})
-        opened, tuning = _open_tuned(path, settings, declared)
+        if url is not None:
+            opened, tuning = open_remote(url, settings, path), Tuned(settings)
+        else:
+            assert path is not None
+            opened, tuning = _open_tuned(path, settings, declared)
         if tuning.descriptor is not None:
             path = tuning.descriptor.with_suffix('.onnx')
             declared = replace(load_descriptor(tuning.descriptor), name=declared.name,
@@ -303,7 +302,9 @@ class Pipeline(ClipMethods, Generic[Found]):
             pipeline: Pipeline[Any] = cls(
                 descriptor, opened, labels or descriptor.load_labels(),
                 max_batch=settings.max_batch)
-            pipeline.file = path
+            pipeline.file = None if url is not None else path
+            if most_images(opened) < pipeline.max_batch:
+                pipeline.limit_batch(most_images(opened))
             pipeline.engine_time = engine_time
             pipeline.tuning = tuning
         except BaseException:
@@ -311,7 +312,7 @@ class Pipeline(ClipMethods, Generic[Found]):
             raise
         further: dict[str, Any] = {
             'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
-            'engine': engine}
+            'engine': engine and engine.replace(remote='')}
         if stages or encoder:
             try:
                 if stages:
@@ -335,8 +336,8 @@ class Pipeline(ClipMethods, Generic[Found]):
         try:
             for stage in self._descriptor.stages:
                 model = models[stage.name]
-                path = model_file(model, options['fetch'])
-                key = key_of(model, stage.max_crops, path)
+                key = key_of(model, stage.max_crops, (
+                    model_file(model, options['fetch']) if model.source.has_file else None))
                 kept = unchanged_model(key)
                 if kept is not None:
                     _LOGGER.info('stage %s: %s stays loaded', stage.name, model.name)
@@ -800,6 +801,22 @@ class Pipeline(ClipMethods, Generic[Found]):
         if reason:
             _LOGGER.warning('%s: the model runs on one image at a time: %s', model, reason)
         return not reason
+
+
+def _local_file(
+    declared: ModelDescriptor, settings: EngineSettings, fetch: FetchOptions | None,
+    convert: ConvertOptions | None,
+) -> Path:
+    """Return the ONNX file of a model: downloaded, verified, and converted if need be."""
+    path = model_file(declared, fetch)
+    check_weights(declared, path, settings.external_data)
+    if declared.format in ('frozen_graph', 'saved_model'):
+        # Imported here because most models are ONNX.
+        from ros2_classify.convert.api import to_onnx
+        from ros2_classify.convert.options import ConvertOptions
+
+        path = to_onnx(declared, path, convert or ConvertOptions.like(fetch))
+    return path
 
 
 def _open_tuned(

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 """
-Read protocol buffers without their schema, for TensorFlow graphs.
+Read and write protocol buffers without their schema, for TensorFlow graphs and gRPC.
 
 Format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -116,6 +116,11 @@ def header(number: int, length: int) -> bytes:
 def written(number: int, content: bytes) -> bytes:
     """Return a field that holds bytes, as it is written."""
     return header(number, len(content)) + content
+
+
+def written_number(number: int, value: int) -> bytes:
+    """Return a field that holds a number, not below 0."""
+    return _written_varint(number << 3 | _VARINT) + _written_varint(value)
 
 
 def _written_varint(value: int) -> bytes:

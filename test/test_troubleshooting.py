@@ -19,6 +19,7 @@ import re
 import string
 
 import pytest
+from ros2_classify.engines.remote.problems import SENTENCES
 from ros2_classify.ros.diagnostics import issues
 import shared_data
 
@@ -63,7 +64,7 @@ def test_the_page_quotes_messages():
 
 
 @pytest.mark.parametrize('rows', [
-    issues.IMAGES, issues.POSITIONS, issues.INFERENCE, issues.MODEL, issues.CAMERA,
+    issues.IMAGES, issues.POSITIONS, issues.INFERENCE, issues.MODEL, issues.REMOTE, issues.CAMERA,
     issues.MACHINE], ids=lambda rows: rows[0].key)
 def test_the_page_holds_the_table_of_issues(rows):
     assert issues.markdown_table(rows) in PAGE
@@ -77,7 +78,8 @@ def keys_used():
         for node in ast.walk(ast.parse(text)) if 'diagnostics.issues import' in text else ():
             if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'find':
                 found.add(node.args[0].value)
-    return found
+    # Those of `remote_issue`.
+    return found | {f'remote_{kind}' for kind in SENTENCES}
 
 
 def test_every_row_is_used_and_every_issue_has_a_row():

@@ -123,9 +123,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--threads', type=int, default=0, metavar='N',
         help='CPU threads of an inference; 0 (default) = automatic')
+    add_remote(parser)
     infer_depth.add_arguments(parser)
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
+
+
+def add_remote(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says where the model runs."""
+    parser.add_argument(
+        '--remote', default='', metavar='URL',
+        help='a model server that runs the model, such as grpc://gpu:8001/yolox_nano')
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +152,14 @@ def described(arguments: argparse.Namespace) -> Any:
     from ros2_classify.model.catalog import resolve
 
     return resolve(arguments.model).with_pixels(arguments.input)
+
+
+def engine_of(arguments: argparse.Namespace) -> Any:
+    """Return the settings of the engine that have an argument of their own."""
+    from ros2_classify.engines import EngineSettings
+
+    # One image is not worth a failure because the server has yet to warm up.
+    return EngineSettings(remote=arguments.remote, remote_timeout=10.0)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -173,7 +189,7 @@ def run(arguments: argparse.Namespace) -> int:
     other = None if arguments.against is None else read_pixels(arguments.against)
     with Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
-            fetch=fetching.options_of(arguments)) as pipeline:
+            fetch=fetching.options_of(arguments), engine=engine_of(arguments)) as pipeline:
         _say_settings(pipeline)
         _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))
@@ -254,7 +270,7 @@ def _run_many(arguments: argparse.Namespace) -> int:
         raise OptionsError(f'--limit is {arguments.limit} but must be 1 or more')
     with Many(arguments) as many, Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
-            fetch=fetching.options_of(arguments)) as pipeline:
+            fetch=fetching.options_of(arguments), engine=engine_of(arguments)) as pipeline:
         _say_settings(pipeline)
         _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))

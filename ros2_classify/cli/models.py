@@ -138,6 +138,9 @@ def state_of(descriptor: ModelDescriptor) -> dict[str, Any]:
     from ros2_classify.model.files import request_for
     from ros2_classify.progress import human_size
 
+    if not descriptor.source.has_file:
+        return {'model_file': None, 'state': f'runs on {descriptor.source.remote}', 'size': None,
+                'cached': False}
     try:
         request = request_for(descriptor)
     except ModelNotFoundError:

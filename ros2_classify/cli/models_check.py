@@ -24,7 +24,7 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.cli import (
     EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching, say, show, show_json,
     with_old_keys)
-from ros2_classify.cli.infer import add_input, described
+from ros2_classify.cli.infer import add_input, add_remote, described
 
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report
@@ -52,6 +52,7 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         '--provider', default='auto', metavar='NAME',
         help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
+    add_remote(parser)
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)
     parser.set_defaults(run=run_check)
@@ -79,7 +80,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         raise OptionsError('--label says what an image shows; give the image too: --image FILE')
     image = read_pixels(arguments.image) if arguments.image is not None else None
     report = check_model(described(arguments), image, label=arguments.label,
-                         provider=arguments.provider,
+                         provider=arguments.provider, remote=arguments.remote,
                          fetch=fetching.options_of(arguments))
     if arguments.json:
         show_json(with_old_keys(summary(report)))

@@ -98,6 +98,7 @@ class Loaded:
     first_seconds: float
     tuning: str = ''  # which record is used, or why none; empty without any
     tuning_fits: bool = True
+    remote: str = ''  # what is at the other end; empty if it runs here
 
 
 class Machine(Protocol):
@@ -214,6 +215,7 @@ class ThisMachine:
         """Load a model and run it once."""
         import time
 
+        from ros2_classify.engines.remote import describe_remote
         from ros2_classify.pipeline import Pipeline
 
         start = time.perf_counter()
@@ -222,7 +224,8 @@ class ThisMachine:
             pipeline.warm_up()
             first, tuning = time.perf_counter() - loaded, pipeline.tuning
             return Loaded(pipeline.engine.provider, loaded - start, first,
-                          tuning.text if tuning else '', not (tuning and tuning.warning))
+                          tuning.text if tuning else '', not (tuning and tuning.warning),
+                          describe_remote(pipeline.engine))
 
 
 def _existing(directory: Path) -> Path:

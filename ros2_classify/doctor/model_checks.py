@@ -91,7 +91,8 @@ def check_catalogue(
     if not wrong:
         here = sum(row.state == 'ok' for row in rows)
         more = f'; {len(unknown)} have no sha256 to check ({", ".join(unknown)})'
-        rest = len(rows) - here - len(unknown) - len(missing)
+        remote = sum(row.state == 'remote' for row in rows)
+        rest = len(rows) - here - len(unknown) - len(missing) - remote
         yield Issue('models', 'ok', f'the catalogue has {len(rows)} models; the files of {here} '
                                     'are here and intact' + (
                                         ', the others are downloaded when used' if rest else ''
@@ -159,6 +160,8 @@ def check_model(machine: Machine, models: Sequence[str], provider: str) -> Itera
 def _tuning(model: str, loaded: Loaded) -> Issue:
     """Return whether the model was measured on this machine."""
     again = f'python3 -m ros2_classify models tune {model} takes 2 minutes'
+    if loaded.remote:
+        return Issue('models', 'ok', f'{model}: at the other end is {loaded.remote}')
     if not loaded.tuning:
         return Issue('models', 'ok', f'{model} was never tuned here', again)
     if not loaded.tuning_fits:

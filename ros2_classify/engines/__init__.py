@@ -20,13 +20,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ros2_classify.engines.base import (
-    bind, BoundRun, Engine, parallel_runs, Quantization, Tensors, TensorSpec)
+    bind, BoundRun, Engine, most_images, parallel_runs, Quantization, Tensors, TensorSpec)
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError
 
 __all__ = [
-    'bind', 'BoundRun', 'Engine', 'ENGINES', 'EngineSettings', 'open_engine', 'parallel_runs',
-    'Quantization', 'Tensors', 'TensorSpec']
+    'bind', 'BoundRun', 'Engine', 'ENGINES', 'EngineSettings', 'most_images', 'open_engine',
+    'parallel_runs', 'Quantization', 'Tensors', 'TensorSpec']
 
 
 def _open_onnx(path: Path, settings: EngineSettings) -> Engine:

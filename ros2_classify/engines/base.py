@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[Any]]
 Dim = Union[int, str, None]
+MAX_IMAGES = 1 << 16
 # Runs a model on the arrays it is bound to; see `bind`.
 BoundRun = Callable[[], Tensors]
 
@@ -103,6 +104,21 @@ class ParallelEngine(Engine, Protocol):
     @property
     def parallel(self) -> int:
         """The number of threads."""
+
+
+@runtime_checkable
+class LimitedEngine(Engine, Protocol):
+    """An engine that may know how many images its model takes at once."""
+
+    @property
+    def max_batch(self) -> int | None:
+        """The number of images; None if it is not known."""
+
+
+def most_images(engine: Engine) -> int:
+    """Return how many images a model takes at once, as far as its engine knows."""
+    limit = engine.max_batch if isinstance(engine, LimitedEngine) else None
+    return MAX_IMAGES if limit is None else limit
 
 
 def parallel_runs(engine: Engine) -> int:

@@ -20,13 +20,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args, Literal, Union
 
-from ros2_classify.errors import EngineError
+from ros2_classify.errors import EngineError, OptionsError
+from ros2_classify.model.remote_url import RemoteUrl
 
 Precision = Literal['fp32', 'tf32', 'fp16', 'int8']
 Arena = Literal['exact', 'doubling']
 Spinning = Literal['auto', 'never', 'inference', 'always']
 Optimization = Literal['all', 'extended', 'basic', 'none']
 Tuning = Literal['auto', 'off']
+Fallback = Literal['none', 'local']
 
 # More than any machine has cores; guards against typing errors.
 MAX_THREADS = 256
@@ -107,6 +109,14 @@ class EngineSettings:
     cuda_graphs : bool
         Whether CUDA records the model's work once and plays it back: less time between
         kernels, for models whose shapes are fixed. Refused with TensorRT.
+    remote : str
+        The remote model server that runs the model, such as ``grpc://gpu:8001/yolox_nano``, in
+        place of the descriptor's ``source.remote``; without a model's name it is the
+        descriptor's. See docs/remote.md.
+    remote_timeout : float
+        Seconds after which a call of that server has failed, retries included.
+    remote_fallback : 'none' or 'local'
+        What follows if it fails: an error, or the model file runs on this machine meanwhile.
     cache : bool
         Whether files that are slow to make are cached: TensorRT engines and timings, and
         optimized models with many nodes.
@@ -147,6 +157,9 @@ class EngineSettings:
     tuning: Tuning = 'auto'
     cameras: int = 1
     cuda_graphs: bool = False
+    remote: str = ''
+    remote_timeout: float = 1.0
+    remote_fallback: Fallback = 'none'
     cache: bool = True
     cache_directory: Union[Path, None] = None
     custom_operators: tuple[str, ...] = ()
@@ -168,16 +181,30 @@ class EngineSettings:
         for name, choices in (('precision', get_args(Precision)), ('arena', get_args(Arena)),
                               ('spinning', get_args(Spinning)),
                               ('graph_optimization', get_args(Optimization)),
-                              ('tuning', get_args(Tuning))):
+                              ('tuning', get_args(Tuning)),
+                              ('remote_fallback', get_args(Fallback))):
             if getattr(self, name) not in choices:
                 raise EngineError(
                     f'{name} is {getattr(self, name)!r} but must be one of: {", ".join(choices)}')
+        self._check_remote()
         for name in ('custom_operators', 'external_data'):
             value = getattr(self, name)
             if isinstance(value, str) or not all(
                     isinstance(item, str) and item for item in value):
                 raise EngineError(f'{name} is {value!r} but must be a list of paths')
             object.__setattr__(self, name, tuple(value))
+
+    def _check_remote(self) -> None:
+        seconds = self.remote_timeout
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not (
+                0.01 <= seconds <= 3600.0):
+            raise EngineError(
+                f'remote_timeout is {seconds!r} but must be a number of seconds from 0.01 to 3600')
+        try:
+            if self.remote != '':
+                RemoteUrl.parse(self.remote)
+        except OptionsError as error:
+            raise EngineError(f'remote {error}') from error
 
     def replace(self, **changes: Any) -> EngineSettings:
         """Return settings with some values changed."""

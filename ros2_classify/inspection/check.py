@@ -33,11 +33,13 @@ from ros2_classify.convert.api import to_onnx
 from ros2_classify.convert.options import ConvertOptions
 from ros2_classify.download.hashing import sha256_of_directory, sha256_of_file
 from ros2_classify.download.options import FetchOptions
-from ros2_classify.engines import Engine, open_engine
+from ros2_classify.engines import Engine, EngineSettings, open_engine
 from ros2_classify.engines.base import TensorSpec
 from ros2_classify.engines.error_messages import tidy
 from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import OnnxFile, read_onnx
+from ros2_classify.engines.providers import PROVIDERS
+from ros2_classify.engines.remote import describe_remote, open_remote, remote_url_of
 from ros2_classify.errors import EngineError, OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import depth_reader
 from ros2_classify.inspection import clip_check
@@ -166,6 +168,7 @@ class Report:
 def check_model(
     model: str | Path | ModelDescriptor, image: NDArray[Any] | None = None, *,
     label: str = '', provider: str = 'auto', threads: int = 0, fetch: FetchOptions | None = None,
+    remote: str = '',
 ) -> Report:
     """
     Check a model from its file to its results; its problems are in the report, not raised.
@@ -176,16 +179,17 @@ def check_model(
     report = Report(model.name if isinstance(model, ModelDescriptor) else str(model))
     try:
         report.declared = declared = resolve(model)
-        report.file = model_file(declared, fetch)
-        check_weights(declared, report.file)
-        _measure(report, report.file)
-        report.onnx_path = report.file
-        if declared.format != 'onnx':
-            report.onnx_path = to_onnx(declared, report.file, ConvertOptions.like(fetch))
-        report.onnx = read_onnx(report.onnx_path)
-        _look_for_parts(report, report.onnx_path, report.onnx)
+        settings = EngineSettings(remote=remote)
+        url = remote_url_of(declared, settings)
+        if declared.source.has_file:
+            _look_at_file(report, declared, fetch)
         report.labels = declared.load_labels()
-        engine = _open(report, report.onnx_path, provider, threads)
+        if url is not None:
+            engine = open_remote(url, settings, None)
+            report.notes.append(f'at the other end is {describe_remote(engine)}')
+        else:
+            assert report.onnx_path is not None
+            engine = _open(report, report.onnx_path, provider, threads)
         try:
             _look_at(report, engine, declared, image, label)
         finally:
@@ -196,6 +200,17 @@ def check_model(
     except Ros2ClassifyError as error:
         report.problems.insert(0, str(error))
     return report
+
+
+def _look_at_file(report: Report, declared: ModelDescriptor, fetch: FetchOptions | None) -> None:
+    report.file = model_file(declared, fetch)
+    check_weights(declared, report.file)
+    _measure(report, report.file)
+    report.onnx_path = report.file
+    if declared.format != 'onnx':
+        report.onnx_path = to_onnx(declared, report.file, ConvertOptions.like(fetch))
+    report.onnx = read_onnx(report.onnx_path)
+    _look_for_parts(report, report.onnx_path, report.onnx)
 
 
 def _look_at_stage(report: Report, name: str, stage: Report) -> None:
@@ -256,7 +271,7 @@ def _look_at(
 ) -> None:
     report.provider = engine.provider
     report.inputs, report.outputs = engine.inputs, engine.outputs
-    if engine.provider != _CPU and report.onnx_path is not None:
+    if engine.provider in PROVIDERS.values() and engine.provider != _CPU and report.onnx_path is not None:
         left = left_to_the_cpu(report.onnx_path, engine.provider)
         if isinstance(left, str):
             report.notes.append(left)

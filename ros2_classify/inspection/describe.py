@@ -94,6 +94,8 @@ def _placed(descriptor: ModelDescriptor, report: Report, directory: Path) -> Mod
     if source.member is None:
         # The sha256 of a member is not that of its archive.
         sha256 = report.sha256
+    if not source.has_file:
+        return _with_files(descriptor, directory)
     path = request_for(descriptor).path
     weights = source.weights
     if path is not None and source.member is None and report.onnx_path == path and report.onnx:

@@ -39,6 +39,10 @@ def request_for(descriptor: ModelDescriptor) -> Request:
     """Return the request for a descriptor's source; paths are resolved, nothing is downloaded."""
     source = descriptor.source
     origin = descriptor.origin or descriptor.name
+    if not source.has_file:
+        raise ModelNotFoundError(
+            f'{origin}: there is no model file, for {source.remote} runs the model; add '
+            'source.path or source.url for what needs the file')
     path = None if source.url else locate(
         source.path, descriptor.directory, what='model file', origin=descriptor.origin,
         or_directory=source.member is not None or descriptor.format != 'onnx')
@@ -76,7 +80,8 @@ class Verified:
     """The state of one model's file."""
 
     name: str  # the model's name
-    state: str  # 'ok', one of FAILURES, 'no sha256', or 'unusable' if the descriptor is wrong
+    # 'ok', one of FAILURES, 'no sha256', 'remote', or 'unusable' if the descriptor is wrong
+    state: str
     model: str | None = None  # the file, if there is one
     error: str = ''  # what is wrong with the descriptor or the weights
 
@@ -85,6 +90,8 @@ def verify_file(descriptor: ModelDescriptor) -> Verified:
     """Verify the model file itself; `ros2_classify.engines.external_data.verify` is for all."""
     name = descriptor.name
     model = None
+    if not descriptor.source.has_file:
+        return Verified(name, 'remote')
     try:
         request = request_for(descriptor)
         path = request.path or cached(request)

@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ros2_classify.download.url import file_name, problem_with, redact
+from ros2_classify.errors import OptionsError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.keys import key, Kind, read, Schema, SHA256
-from ros2_classify.yaml_config import Fields, Where
+from ros2_classify.model.remote_url import RemoteUrl
+from ros2_classify.yaml_config import as_text, Fields, Where
 
 Certainty = Literal['quoted_with_sha256', 'quoted', 'inferred']
 
@@ -34,11 +36,22 @@ def read_source(value: Any, where: Where) -> Source:
     return read(Fields(value, where), Source)
 
 
+def _read_remote(value: Any, where: Where) -> str:
+    text = as_text(value, where)
+    try:
+        RemoteUrl.parse(text)
+    except OptionsError as error:
+        raise where.error(str(error)) from None
+    return text
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where the model's file is: either a path or a URL."""
+    """Where the model is: its file at a path or a URL, or a remote model server, or both."""
 
-    SCHEMA: ClassVar[Schema] = {'oneOf': [{'required': ['path']}, {'required': ['url']}]}
+    SCHEMA: ClassVar[Schema] = {
+        'anyOf': [{'required': ['path']}, {'required': ['url']}, {'required': ['remote']}],
+        'not': {'required': ['path', 'url']}}
 
     path: str = key(
         '', "absolute, with `~`, or relative: to the descriptor's directory, then to the "
@@ -49,6 +62,11 @@ class Source:
     url: str | None = key(
         None, '`https:`, `http:` or `file:`; see [Where model files come from](sources.md)',
         value='URL', unset='this or `path`')
+    remote: str | None = key(
+        None, 'the model server that runs the model, such as `grpc://gpu:8001/yolox_nano`; see '
+        '[Remote model servers](remote.md)', unset='the model runs here', kind=Kind(
+            _read_remote, {'type': 'string', 'pattern': '^(http|https|grpc|grpcs)://'},
+            'URL'))
     member: str | None = key(
         None, 'the file or directory to take from an archive or a directory', value='path',
         unset='the file itself')
@@ -70,6 +88,16 @@ class Source:
             'mapping from names to sha256'))
 
     @property
+    def has_file(self) -> bool:
+        """Whether there is a model file; with `remote` there need not be."""
+        return bool(self.path or self.url)
+
+    @property
+    def remote_url(self) -> RemoteUrl | None:
+        """The remote model server, if one runs the model."""
+        return RemoteUrl.parse(self.remote) if self.remote else None
+
+    @property
     def name(self) -> str:
         """The name of the model's file or directory, which shows its format."""
         if self.url and not self.member:
@@ -78,6 +106,11 @@ class Source:
 
     def checked(self, fields: Fields) -> Source:
         """Refuse what does not fit together."""
+        if self.remote and not self.has_file:
+            if given := [name for name in fields if name != 'remote']:
+                raise fields.error(given[0], 'is about a model file, but only remote is given; '
+                                             'remove it, or add path or url')
+            return self
         if bool(self.path) == bool(self.url):
             problem = 'path and url are both given; keep one' if self.url else 'path is missing'
             raise fields.where.error(

@@ -21,11 +21,13 @@ finds in one of them what another one says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 import re
 from typing import Any
 
+from ros2_classify.engines.remote.problems import SENTENCES as REMOTE_SENTENCES
 from ros2_classify.postprocess.result_checks import SENTENCES
 
 
@@ -391,6 +393,34 @@ MODEL = (
         '`ros2 lifecycle set /server configure`'),
 )
 
+_REMOTE = (
+    ('refused', ERROR, 'the model server is not running, its port is another one, or the LAN '
+     'is down', 'start the server; correct the URL in `source.remote` or the parameter `remote`'),
+    ('slow', ERROR, 'the model server hangs, is overloaded, or is far away',
+     'look at the load of the server; raise `remote_timeout` if it needs longer; '
+     '`remote_fallback:=local` keeps results coming'),
+    ('wrong_model', ERROR, 'the model is not loaded there, was unloaded, or is not the one of the '
+     'descriptor', 'load it there; `python -m ros2_classify models check` compares both'),
+    ('changed', ERROR, 'somebody replaced the model on the server by one of other shapes or types',
+     'load the wanted model there, or set the parameter `model` again'),
+    ('unauthorized', ERROR, 'the server wants a token, or another one',
+     'set it in the environment as the message says: [remote model servers](remote.md)'),
+    ('untrusted', ERROR, "the server's certificate is not trusted, expired, or that of another "
+     'host', 'set `SSL_CERT_FILE`; use the name in the certificate'),
+    ('failed', ERROR, 'the server has the model, but it fails, or its reply makes no sense',
+     'read the log of the model server'),
+    ('fallback', WARN, 'the server fails, and `remote_fallback` is `local`',
+     'do what the reason says; it is tried again by itself'),
+    ('restarted', WARN, 'the server was restarted, or something between closes connections',
+     'nothing if it was restarted on purpose'),
+    ('version', WARN, 'somebody loaded a new version of the model on the server',
+     'check the results; add `?version=…` to the URL to keep to one version'),
+    ('differs', WARN, 'at start, the server and the model file gave different outputs for the '
+     'same numbers', 'compare the two files; int8 or fp16 on the server may differ as well'),
+)
+REMOTE = tuple(IssueType(f'remote_{key}', level, REMOTE_SENTENCES[key], why, cure)
+               for key, level, why, cure in _REMOTE)
+
 CAMERA = (
     IssueType(
         'source_failed', ERROR, '{reason}; opening it again in {seconds:.0f} s',
@@ -421,13 +451,19 @@ MACHINE = (
         '[`max_rate`](nodes/server.md#parameters), or use a smaller model'),
 )
 
-ISSUES = {row.key: row for row in (*IMAGES, *POSITIONS, *INFERENCE, *MODEL, *CAMERA, *MACHINE)}
+ISSUES = {row.key: row for row in (
+    *IMAGES, *POSITIONS, *INFERENCE, *MODEL, *REMOTE, *CAMERA, *MACHINE)}
 
 
 def find(key: str, **fields: Any) -> Issue:
     """Return an issue with the sentence of its row, filled in."""
     row = ISSUES[key]
     return Issue(key, row.level, row.says.format(**fields))
+
+
+def remote_issue(kind: str, fields: Mapping[str, Any]) -> Issue:
+    """Return what is wrong with a remote model server."""
+    return find(f'remote_{kind}', **fields)
 
 
 def markdown_table(rows: tuple[IssueType, ...]) -> str:

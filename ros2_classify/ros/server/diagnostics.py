@@ -198,7 +198,7 @@ class ServerReport:
         chosen = tuning.settings.provider if tuning is not None else asked
         return model_status(
             name=model.name, task=model.pipeline.task, sha256=model.sha256, requested=asked,
-            provider=provider, fell_back=fell_back(chosen, provider),
+            provider=provider, fell_back=not model.remote_timeout and fell_back(chosen, provider),
             version=server.models_loaded, load_time=model.load_time, engine_time=model.engine_time,
             warm_up_time=model.warm_up_time, refused=server.change_refused,
             unverified=model.pipeline.unverified,

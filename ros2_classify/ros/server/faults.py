@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import threading
 import time
 
-from ros2_classify.errors import EngineError, EngineMemoryError, ProviderLostError
+from ros2_classify.errors import (
+    EngineError, EngineMemoryError, ProviderLostError, RemoteError)
 from ros2_classify.ros.diagnostics.issues import find, Issue
 from ros2_classify.ros.node.process import AbandonedThreads
 
@@ -37,6 +38,7 @@ EXIT_CODE = 4
 _FREE_TRIES = 3
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_LONGEST_REMOTE_PAUSE = 2.0
 # After this number the model is reloaded; a lost device needs that at once.
 _FAULTS_UNTIL_RELOAD = 5
 # The least number of seconds; a machine under load takes many times as long as at the warm-up.
@@ -83,6 +85,11 @@ class EngineFaults:
             self._note(f'{kind}{error}')
             if self._action != 'retry':
                 self._next = RecoveryAction(self._action, self.last_error)
+            elif isinstance(error, RemoteError):
+                # It has been tried twice, and comes back by itself: only its facts are read again.
+                self._until = min(self._until, self._clock() + _LONGEST_REMOTE_PAUSE)
+                if error.kind == 'changed':
+                    self._next = RecoveryAction('reload', self.last_error)
             elif isinstance(error, ProviderLostError) or (
                     self._in_a_row >= _FAULTS_UNTIL_RELOAD
                     and not isinstance(error, EngineMemoryError)):
@@ -199,6 +206,6 @@ class Watchdog:
         return self._seen
 
 
-def timeout(given: float, warm_up_time: float) -> float:
+def timeout(given: float, warm_up_time: float, remote_timeout: float = 0.0) -> float:
     """Return how many seconds an inference may take: the parameter's value, or a safe one."""
-    return given or max(_TIMEOUT, _WARM_UPS * warm_up_time)
+    return given or max(_TIMEOUT, _WARM_UPS * warm_up_time, 2.0 * remote_timeout)

@@ -33,11 +33,14 @@ from ros2_classify.cascade.stages import keeping
 from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.engines import EngineSettings
 from ros2_classify.engines.providers import choose_providers, import_onnxruntime, PROVIDERS
+from ros2_classify.engines.remote import remote_url_of
+from ros2_classify.engines.remote.engine import RemoteEngine
 from ros2_classify.engines.settings import MAX_CAMERAS
-from ros2_classify.errors import DescriptorError
+from ros2_classify.errors import DescriptorError, OptionsError
 from ros2_classify.model.catalog import entries, resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
+from ros2_classify.model.remote_url import RemoteUrl
 from ros2_classify.model.stages import model_of
 from ros2_classify.options import Options
 from ros2_classify.paths import allowed_paths, searching
@@ -45,7 +48,7 @@ from ros2_classify.pipeline import Pipeline
 from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
-from ros2_classify.ros.diagnostics.issues import find, Issue
+from ros2_classify.ros.diagnostics.issues import find, Issue, remote_issue
 from ros2_classify.ros.messages.vision import MESSAGES, publishing_problem
 from ros2_classify.ros.node.logging import core_log_shown
 from ros2_classify.ros.node.parameters import Parameters
@@ -115,8 +118,15 @@ class Model:
     def timeout(self, given: float) -> float:
         """Return how many seconds a frame may take: the parameter's value, or a safe one."""
         settings = (self.settings, *self.settings.streams.values())
-        return timeout(given, self.warm_up_time * max(
-            each.options.tile_count for each in settings))
+        tiles = max(each.options.tile_count for each in settings)
+        # A server that fails has its own timeout, and then its local model may run.
+        return timeout(given, self.warm_up_time * tiles, self.remote_timeout * tiles)
+
+    @property
+    def remote_timeout(self) -> float:
+        """Seconds after which a remote model has failed; 0 for others."""
+        engine = self.pipeline.engine
+        return engine.timeout if isinstance(engine, RemoteEngine) else 0.0
 
     def issues(self) -> list[Issue]:
         """Return what its results so far are worth a warning of."""
@@ -124,7 +134,12 @@ class Model:
 
     def new_issues(self) -> list[Issue]:
         """Return the issues that have not been returned before."""
-        new = [(head, issue) for head, issue in self._issues()
+        # Faults of a server come and go, and each time is news.
+        present = self._issues()
+        keys = {issue.key for _, issue in present}
+        self._logged = {each for each in self._logged
+                        if each[1] in keys or not each[1].startswith('remote_')}
+        new = [(head, issue) for head, issue in present
                if (head, issue.key) not in self._logged]
         self._logged.update((head, issue.key) for head, issue in new)
         return [issue for _, issue in new]
@@ -132,7 +147,10 @@ class Model:
     def _issues(self) -> list[tuple[str, Issue]]:
         """Return the issues of all heads, each with its head."""
         heads = zip(('', *self.pipeline.others), self.pipeline.all_checks)
-        return [(head, issue) for head, checks in heads for issue in _issues_of(checks)]
+        found = [(head, issue) for head, checks in heads for issue in _issues_of(checks)]
+        engine = self.pipeline.engine
+        return [*(('', remote_issue(kind, fields)) for kind, fields in (
+            engine.notices() if isinstance(engine, RemoteEngine) else ())), *found]
 
     def counts(self) -> dict[str, int]:
         """Return how often results were suspicious, of all heads together."""
@@ -224,12 +242,14 @@ def _listed(tasks: Mapping[str, str]) -> str:
     return ', '.join(f'{name} ({task})' for name, task in tasks.items()) or 'none'
 
 
-def batch_limit(asked: int, streams: int, engine: EngineSettings) -> int:
+def batch_limit(asked: int, streams: int, engine: EngineSettings, *, remote: bool = False) -> int:
     """
     Return how many images, or tiles, a model must take at once; 0 asks the provider.
 
     If the provider that this counts on doesn't start, `load_model` returns to one.
     """
+    if streams > 1 and not asked and remote:
+        asked = _GPU_BATCH
     if streams > 1 and not asked:
         available = import_onnxruntime().get_available_providers()
         wanted = choose_providers(engine, available)[0]
@@ -252,6 +272,14 @@ def check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
         if Path(name).absolute() not in listed:
             policy.check_name(name)
         policy.check_model(models[stage.name])
+
+
+def check_remote_name(remote: str, name: str, present: str) -> None:
+    """Refuse another model than that which the parameter `remote` names: labels would differ."""
+    if remote and name != present and RemoteUrl.parse(remote).model:
+        raise OptionsError(
+            f'remote is {remote}, which is for the model {present}; start the server with the '
+            f'URL of the server alone, and it asks for {name} there')
 
 
 def _tiles(settings: Parameters) -> int:
@@ -286,6 +314,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     convert = convert_options(settings, fetch)
     if policy is not None:
         policy.check_name(name)
+        check_remote_name(engine.remote, name, settings['model'])
         convert = replace(convert, refused=policy.refuses_conversion)
     with (core_log_shown(log), searching(settings['model_path']),
           allowed_paths(settings['model_roots']),
@@ -299,7 +328,9 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         pipeline = Pipeline.load(
             resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
-            max_batch=batch_limit(settings['max_batch'], streams * _tiles(settings), engine),
+            max_batch=batch_limit(
+                settings['max_batch'], streams * _tiles(settings), engine,
+                remote=remote_url_of(resolve(declared), engine) is not None),
             fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))
     tasks = (pipeline.task, *(head.task for head in pipeline.others.values()))

@@ -34,6 +34,7 @@ from ros2_classify.limits import open_plain
 from ros2_classify.model.catalog import entries, variant_name
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import request_for
+from ros2_classify.model.remote_url import RemoteUrl
 from ros2_classify.paths import allowed_paths, is_allowed, search_path, searching
 
 if TYPE_CHECKING:
@@ -97,12 +98,14 @@ class ModelPolicy:
     roots: str = ''
     path: str = ''
     trusted: tuple[str, ...] = ()
+    remotes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Parameters) -> ModelPolicy:
         """Return what the parameters say."""
         return cls(settings['model_changes'], settings['model_roots'], settings['model_path'],
-                   tuple(settings['trusted_models']))
+                   tuple(settings['trusted_models']),
+                   tuple(filter(None, settings['trusted_remotes'])))
 
     @property
     def refuses_conversion(self) -> str:
@@ -139,7 +142,8 @@ class ModelPolicy:
 
     def check_model(self, declared: ModelDescriptor) -> None:
         """Check the file that a descriptor names; a file at a URL is checked when it is there."""
-        if self.changes != 'listed':
+        self._check_remote(declared)
+        if self.changes != 'listed' or not declared.source.has_file:
             return
         sha256 = declared.source.sha256
         if sha256 is None:
@@ -150,6 +154,20 @@ class ModelPolicy:
             raise self._refusal(
                 f'the sha256 of {declared.name}, {sha256 or "unknown"}, is not in trusted_models',
                 f'add it there, {_RESTART}')
+
+    def _check_remote(self, declared: ModelDescriptor) -> None:
+        """Check where a descriptor sends images."""
+        url = declared.source.remote_url
+        if url is None or self.changes == 'any':
+            return
+        url = url.of(declared.name)
+        for trusted in map(RemoteUrl.parse, self.remotes):
+            if trusted.server == url.server and trusted.model in ('', url.model):
+                return
+        raise NotAllowedError(
+            f'model_changes is {self.changes}: {declared.name} sends images to {url}, which is '
+            f'not in trusted_remotes ({", ".join(self.remotes) or "which is empty"}); add '
+            f'{url.server} there, {_RESTART}')
 
     def _is_known(self, name: str) -> bool:
         """Tell whether it is in the catalogue or below the roots."""

@@ -19,13 +19,14 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from ros2_classify.engines.settings import (
-    Arena, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization, Precision,
+    Arena, Fallback, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization, Precision,
     Spinning, Tuning)
 from ros2_classify.errors import OptionsError
 from ros2_classify.filters import parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import InputRange
 from ros2_classify.model.input_spec import PIXELS
+from ros2_classify.model.remote_url import RemoteUrl
 from ros2_classify.options import parse_roi, parse_tiles
 from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.spec import Groups, Spec
@@ -44,6 +45,21 @@ FETCH_PARAMETERS = (
     Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
          'is given up', minimum=1.0, maximum=86400.0, read_only=True),
 )
+
+
+
+def _remote_problem(value: str) -> str:
+    try:
+        if value:
+            RemoteUrl.parse(value)
+    except OptionsError as error:
+        return str(error)
+    return ''
+
+
+def _remotes_problem(values: Any) -> str:
+    return next(filter(None, map(_remote_problem, values)), '')
+
 
 ENGINE_PARAMETERS = (
     Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
@@ -69,6 +85,15 @@ ENGINE_PARAMETERS = (
     Spec('tuning', 'auto', 'Whether parameters above that are at their defaults come from what '
          '"models tune" measured for this model on this machine', choices=get_args(Tuning),
          read_only=True, or_off=True),
+    Spec('remote', '', 'URL of a model server (Open Inference Protocol v2) that runs the model, '
+         "such as grpc://gpu:8001/yolox_nano, in place of the descriptor's source.remote; without "
+         "the model's name it is the descriptor's; empty: as the descriptor says", read_only=True,
+         problem=_remote_problem),
+    Spec('remote_timeout', 1.0, 'Seconds after which a call of the model server has failed, '
+         'retries included', minimum=0.01, maximum=3600.0, read_only=True),
+    Spec('remote_fallback', 'none', 'What follows if the model server fails: none: no result; '
+         'local: the model file runs on this machine until the server is back, and diagnostics '
+         'say so', choices=get_args(Fallback), read_only=True),
     Spec('memory_limit', 0, 'MiB that the model may take for its work, on the CPU or the GPU; '
          '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
     Spec('arena', 'exact', "How the model's memory grows: by what is asked for, or by doubling",
@@ -233,6 +258,9 @@ MODEL_PARAMETERS = (
     Spec('trusted_models', [''], 'The sha256 of models, or of their archives, that may be set at '
          'run time; each value is a sha256, or a file with one in each line, as sha256sum writes '
          'it, which is read at every change', read_only=True, problem=trusted_problem),
+    Spec('trusted_remotes', [''], 'URLs of model servers, such as grpc://gpu:8001, or of single '
+         'models there, to which descriptors that are set at run time may send images',
+         read_only=True, problem=_remotes_problem),
     *FETCH_PARAMETERS,
     Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
          'counts as hanging: the caller is told, and its thread is abandoned; '

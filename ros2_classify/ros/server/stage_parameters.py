@@ -92,7 +92,8 @@ def replace_stage(
     """
     stages = model.pipeline.stages
     assert stages is not None
-    engine = engine_settings(settings)
+    # The parameter remote is for the detector.
+    engine = engine_settings(settings).replace(remote='')
     fetch = fetch_options(settings, log, cancel)
     convert = convert_options(settings, fetch)
     if policy is not None:
@@ -107,7 +108,8 @@ def replace_stage(
         if policy is not None and chosen:
             check_stages(policy, alone)
         descriptor = stage_models(alone)[name]
-        key = key_of(descriptor, stage.max_crops, model_file(descriptor, fetch))
+        key = key_of(descriptor, stage.max_crops, (
+            model_file(descriptor, fetch) if descriptor.source.has_file else None))
         loaded = SharedModel(Pipeline.load(
             descriptor, engine=engine, max_batch=stage.max_crops, fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine))), key)
