@@ -39,12 +39,6 @@ Each message gives the cause, the bad value, the allowed ones and the next step:
         └── OutputError          a model's outputs don't match the descriptor (also a ValueError)
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 # A plain installation may lack these modules; what pip calls them. Advice names what is on every
 # package index: this package itself may not be.
 REQUIREMENTS = {
@@ -125,10 +119,10 @@ class RemoteError(EngineError):
     """A remote model server gives no result; ``kind`` says why in a word, such as ``refused``."""
 
     def __init__(self, text: str, kind: str = 'failed',
-                 fields: Mapping[str, Any] = MappingProxyType({})) -> None:
+                 fields: 'dict[str, object] | None' = None) -> None:
         super().__init__(text)
         self.kind = kind
-        self.fields = fields  # of the sentence
+        self.fields = fields or {}  # of the sentence
 
 
 class InputError(Ros2ClassifyError, ValueError):

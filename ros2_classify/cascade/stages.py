@@ -167,7 +167,8 @@ def unchanged_model(key: object) -> SharedModel | None:
 def key_of(descriptor: ModelDescriptor, max_crops: int, file: Path | None) -> object:
     """Return what makes a model another one: its descriptor, and its file as it is on disk."""
     if file is None or not file.is_file():
-        # Of a directory, a remote server, or what is converted, too little is known: it is loaded again.
+        # Of a directory, a remote server, or what is converted, too little is known: it is loaded
+        # again.
         return object()
     facts = file.stat()
     return descriptor, max_crops, str(file), facts.st_mtime_ns, facts.st_size, facts.st_ino

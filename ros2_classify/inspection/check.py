@@ -271,7 +271,8 @@ def _look_at(
 ) -> None:
     report.provider = engine.provider
     report.inputs, report.outputs = engine.inputs, engine.outputs
-    if engine.provider in PROVIDERS.values() and engine.provider != _CPU and report.onnx_path is not None:
+    if report.onnx_path is not None and engine.provider != _CPU and (
+            engine.provider in PROVIDERS.values()):
         left = left_to_the_cpu(report.onnx_path, engine.provider)
         if isinstance(left, str):
             report.notes.append(left)

@@ -450,7 +450,8 @@ def parse_descriptor(
     values['format'] = values['format'] or _format_of(source, fields)
     _check_conversion(values['conversion'], values['format'], fields)
     values['name'] = values['name'] or _NAME.read(
-        name or PurePath(source.name).stem or (source.remote_url.model if source.remote_url else ''),
+        name or PurePath(source.name).stem or (
+            source.remote_url.model if source.remote_url else ''),
         where.at('name'))
     descriptor = ModelDescriptor(**values, origin=where.origin, directory=directory)
     return _with_heads(descriptor, heads, fields) if isinstance(heads, Fields) else descriptor

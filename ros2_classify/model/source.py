@@ -62,11 +62,6 @@ class Source:
     url: str | None = key(
         None, '`https:`, `http:` or `file:`; see [Where model files come from](sources.md)',
         value='URL', unset='this or `path`')
-    remote: str | None = key(
-        None, 'the model server that runs the model, such as `grpc://gpu:8001/yolox_nano`; see '
-        '[Remote model servers](remote.md)', unset='the model runs here', kind=Kind(
-            _read_remote, {'type': 'string', 'pattern': '^(http|https|grpc|grpcs)://'},
-            'URL'))
     member: str | None = key(
         None, 'the file or directory to take from an archive or a directory', value='path',
         unset='the file itself')
@@ -86,6 +81,11 @@ class Source:
                 for name, sha256 in Fields(value, where).rest().items()}),
             {'type': 'object', 'additionalProperties': SHA256.schema},
             'mapping from names to sha256'))
+    remote: str | None = key(
+        None, 'the model server that runs the model, such as `grpc://gpu:8001/yolox_nano`; see '
+        '[Remote model servers](remote.md)', unset='the model runs here', kind=Kind(
+            _read_remote, {'type': 'string', 'pattern': '^(http|https|grpc|grpcs)://'},
+            'URL'))
 
     @property
     def has_file(self) -> bool:

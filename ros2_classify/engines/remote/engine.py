@@ -52,6 +52,11 @@ def connect(url: RemoteUrl, deadline: Deadline) -> Connection:
     return HttpConnection(url, deadline)
 
 
+def _unregister(bound: list[Bound], connection: Connection, deadline: Deadline) -> None:
+    for each in bound:
+        each.unregister(connection, deadline)
+
+
 class RemoteEngine:
     """
     A model on a remote model server; see `ros2_classify.engines.base.Engine`.
@@ -90,7 +95,7 @@ class RemoteEngine:
             if local is None:
                 raise
             self._failed(error)
-        if self._facts is not None and local is not None:
+        if local is not None:
             self._compare(local)
 
     def _open(self) -> None:
@@ -109,16 +114,18 @@ class RemoteEngine:
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs, as the server says; those of the local model if it doesn't."""
-        return self._tensors.inputs
+        return self._tensors[0]
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
         """The outputs."""
-        return self._tensors.outputs
+        return self._tensors[1]
 
     @property
-    def _tensors(self) -> Any:
-        return self._facts or self._local
+    def _tensors(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        known = self._facts or self._local
+        assert known is not None
+        return known.inputs, known.outputs
 
     @property
     def provider(self) -> str:
@@ -256,8 +263,8 @@ class RemoteEngine:
         bound, self._bound = self._bound, []
         if any(each.is_shared for each in bound) and self._down is None:
             try:
-                self.call(lambda connection, deadline: [
-                    each.unregister(connection, deadline) for each in bound])
+                self.call(lambda connection, deadline: _unregister(
+                    bound, connection, deadline))
             except EngineError as error:
                 _LOGGER.debug('%s', error)
         for each in bound:
@@ -375,6 +382,8 @@ class RemoteEngine:
 
     def _compare(self, local: Engine) -> None:
         """Run both models on the same numbers, where there is but one input of a known size."""
+        if self._facts is None:
+            return
         spec = self.inputs[0]
         shape = tuple(1 if dim == 'batch' else dim for dim in spec.shape)
         if len(self.inputs) > 1 or not all(isinstance(dim, int) for dim in shape):

@@ -64,6 +64,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
+
     def __init__(self, connection: socket.socket, deadline: Deadline, method: str) -> None:
         super().__init__(connection, method=method)
         self.fp.close()
@@ -269,7 +270,7 @@ def _region(block: Block, name: str) -> dict[str, Any]:
 
 
 def _read_into(response: _Response, array: NDArray[Any]) -> None:
-    memory = memoryview(array.reshape(-1).view(np.uint8))
+    memory = array.reshape(-1).view(np.uint8).data
     done = 0
     while done < len(memory):
         count = response.readinto(memory[done:])

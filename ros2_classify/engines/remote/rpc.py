@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 import os
 from pathlib import Path
 import re
@@ -51,13 +52,12 @@ class _Prepared(NamedTuple):
 def import_grpc() -> Any:
     """Return the package, or say how to get it."""
     try:
-        import grpc
+        return import_module('grpc')
     except ImportError as error:
         raise EngineError(
             'a model server with grpc:// needs the package grpcio: pip install '
             '"ros2_classify[remote]", or apt install python3-grpcio; http:// needs no package'
         ) from error
-    return grpc
 
 
 class GrpcConnection:

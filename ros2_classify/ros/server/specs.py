@@ -19,8 +19,8 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from ros2_classify.engines.settings import (
-    Arena, Fallback, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization, Precision,
-    Spinning, Tuning)
+    Arena, Fallback, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization,
+    Precision, Spinning, Tuning)
 from ros2_classify.errors import OptionsError
 from ros2_classify.filters import parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
@@ -45,7 +45,6 @@ FETCH_PARAMETERS = (
     Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
          'is given up', minimum=1.0, maximum=86400.0, read_only=True),
 )
-
 
 
 def _remote_problem(value: str) -> str:
