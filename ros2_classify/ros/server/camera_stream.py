@@ -441,8 +441,8 @@ class CameraStream:
             found.insert(0, find(
                 'no_results', topic=self.topic, seconds=unserved_for, reason=reason))
             self._throttled(self._log.error, found[0].text, 'no_results')
-        if self.clips.problem:
-            found.append(find('clip_incomplete', topic=self.topic, reason=self.clips.problem.removeprefix('no complete clip: ')))
+        if reason := self.clips.problem.removeprefix('no complete clip: '):
+            found.append(find('clip_incomplete', topic=self.topic, reason=reason))
         if self._depth.problem:
             found.append(find('value_range', topic=self.topic, reason=self._depth.problem))
         for issue in self.monitor.issues():
