@@ -65,8 +65,8 @@ __all__ = [
     'DiskFullError', 'Embedding', 'EngineError', 'EngineMemoryError', 'EngineSettings',
     'FetchCancelledError', 'FetchError', 'FetchOptions', 'InputError', 'IntegrityError',
     'Keypoints', 'Labels', 'LabelsError', 'ModelDescriptor', 'ModelNotFoundError', 'ObjectClips',
-    'Options', 'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError', 'Result',
-    'Ros2ClassifyError', 'Segmentation', 'Timing', 'Tracker', 'UnsafeModelError', 'draw',
+    'Options', 'OptionsError', 'OutputError', 'Pipeline', 'Positions', 'ProviderLostError',
+    'Result', 'Ros2ClassifyError', 'Segmentation', 'Timing', 'Tracker', 'UnsafeModelError', 'draw',
     'load_descriptor', 'load_labels', 'locate', 'locate_on_ground', 'read_image', 'show',
     'write_image',
 ]
