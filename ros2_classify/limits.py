@@ -92,6 +92,22 @@ def text_problem(text: str, most: int = MAX_NAME) -> str:
     return ''
 
 
+# Python prints no decimal number of more than 4300 digits, but reads longer ones in hexadecimal.
+_HUGE = re.compile(r'0[xXoObB][0-9a-fA-F_]{100}')
+
+
+def read_literal(text: str, most: int) -> object:
+    """Return a Python literal; ValueError for all else, and for what can't be printed again."""
+    import ast
+
+    if len(text) > most or _HUGE.search(text):
+        raise ValueError('not a literal, or too long')
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, TypeError, MemoryError, RecursionError) as error:
+        raise ValueError('not a literal') from error
+
+
 def shown(text: str, most: int = MAX_LINE) -> str:
     r"""
     Return a text for a log or a terminal: printable, and not longer than a limit.

@@ -16,10 +16,12 @@
 Stands in for a Python that has TensorFlow: reports as the worker does, at once.
 
 ``plan.json`` beside it says what to do: ``versions`` of tf2onnx and TensorFlow, ``model`` and
-``results`` to copy, and ``does``, one of convert, fail, end, wait and nonsense.
+``results`` to copy, and ``does``, one of convert, fail, end, wait, nonsense,
+list, flood and silence: reports that are none, too many, and no end.
 """
 
 import json
+import os
 from pathlib import Path
 import shutil
 import sys
@@ -41,6 +43,14 @@ def work() -> int:
     does = PLAN['does']
     if does == 'wait':
         sys.stdin.read()
+    if does == 'list':
+        print('[1, 2]', flush=True)
+    if does == 'flood':
+        while True:
+            sys.stdout.write('x' * (1 << 20))
+    if does == 'silence':
+        os.close(1)
+        time.sleep(60.0)
     if does == 'end':
         return 7
     if does == 'fail':

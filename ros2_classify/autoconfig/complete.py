@@ -23,7 +23,6 @@ that only the user can confirm. Class names, the task and the size may stand in 
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from ros2_classify.engines.base import Engine, TensorSpec
 from ros2_classify.errors import DescriptorError, LabelsError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
+from ros2_classify.limits import read_literal
 from ros2_classify.model.clip_spec import FRAME_LAYOUTS
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.input_spec import (
@@ -398,11 +398,9 @@ def task_of(metadata: Mapping[str, str]) -> Task | None:
 
 def _literal(text: str) -> Any:
     """Return the value of a Python literal, which lists and mappings in JSON are as well."""
-    if not text or len(text) > _MAX_METADATA:
-        return None
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return read_literal(text, _MAX_METADATA)
+    except ValueError:
         return None
 
 

@@ -16,13 +16,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis
 from ros2_classify.engines.base import TensorSpec
+from ros2_classify.limits import read_literal
 
 # As all published segmenters have it.
 _COEFFICIENTS = 32
@@ -134,9 +134,7 @@ def _names(evidence: Evidence, count: int) -> tuple[str | list[str], str]:
 
 
 def _literal(text: str) -> Any:
-    if len(text) > 1 << 16:
-        return None
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return read_literal(text, 1 << 16)
+    except ValueError:
         return None

@@ -46,13 +46,17 @@ _INSTEAD = ('use an ONNX export of this model if there is one, or export the mod
             'current TensorFlow (as a SavedModel) without it')
 
 # The lines of the log about operators without an ONNX counterpart (tf2onnx/tfonnx.py).
-_UNSUPPORTED = re.compile(r'Tensorflow op \[(?P<node>[^\]]*): (?P<op>[^\]:]+)\] is not supported')
+# Bounded: a model decides what its nodes are called.
+_UNSUPPORTED = re.compile(
+    r'Tensorflow op \[(?P<node>[^\]\n]{0,300}): (?P<op>[^\]:\n]{1,100})\] is not supported')
 _UNKNOWN = re.compile(r"Op type not registered '(?P<op>[^']+)'")
 _REJECTED = re.compile(r'convert failed for name: "(?P<node>[^"]+)"\s+op: "(?P<op>[^"]+)"')
 
 # Types that ONNX lacks: its int8 and uint8 have scale and zero point as separate tensors.
 _QUANTIZED = ('qint8', 'quint8', 'qint16', 'quint16', 'qint32')
 _OTHER_TYPES = ('complex64', 'complex128', 'resource', 'variant', 'string')
+# Characters of an exception's text that are looked at, and of all that the process may report.
+_MAX_ERROR, _MAX_REPORTS = 10_000, 16 << 20
 # The arrays of TensorFlow 1's loops; tf2onnx converts known patterns only.
 _OLD_ARRAYS = re.compile(r'TensorArray\w*V[123]')
 _OLD_LOOPS = ('Enter', 'Exit', 'NextIteration', 'RefEnter', 'RefExit', 'RefNextIteration')
@@ -107,7 +111,7 @@ def _several(word: str, names: list[str]) -> str:
 
 def shorten(error: str) -> str:
     """Return an exception's text as one line without TensorFlow's stack traces."""
-    text = re.sub(r'Original stack trace for.*', '', error, flags=re.DOTALL)
+    text = error[:_MAX_ERROR].partition('Original stack trace for')[0]
     text = re.sub(r'Detected at node .*\(most recent call last\):', '', text)
     text = ' '.join(re.sub(r'\[\[\{\{.*?\}\}\]\]', '', text).split()).rstrip('.')
     return text if len(text) <= 300 else f'{text[:299]}…'
@@ -142,6 +146,8 @@ _LEAST_MEMORY, _MOST_MEMORY = 6 << 30, 32 << 30
 # Keeps the worker's directory off the module path: modules of this package have common names.
 _LAUNCH = 'import runpy, sys; runpy.run_path(sys.argv[1], run_name="__main__")'
 _TICK = 0.2
+# Seconds in which it has to end after its last report.
+_ENDS = 30.0
 
 
 class WorkerError(ConversionError):
@@ -234,12 +240,17 @@ def run_worker(
                     continue
                 if line is None:
                     break
-                report = json.loads(line)
+                report = _report(line)
                 stage = report.get('stage', stage)
                 outcome.update(report)
         finally:
             show('', True)
-        code = process.wait()
+        try:
+            code = process.wait(_ENDS)
+        except subprocess.TimeoutExpired:
+            raise ConversionError(
+                f'the conversion process of {label} reported too much, or goes on without '
+                'reports; it was stopped') from None
     if 'result' in outcome:
         result: dict[str, Any] = outcome['result']
         for missing in result.get('not_limited', ()):
@@ -309,8 +320,21 @@ def _process(
 def _read_lines(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]) -> None:
     assert process.stdout is not None
     try:
-        for line in process.stdout:
+        left = _MAX_REPORTS
+        while left > 0 and (line := process.stdout.readline(left)):
+            left -= len(line)
             lines.put(line.decode('utf-8'))
     except ValueError:
         pass  # the pipe was closed: the work was stopped
     lines.put(None)
+
+
+def _report(line: str) -> dict[str, Any]:
+    try:
+        report = json.loads(line)
+        if isinstance(report, dict):
+            return report
+    except (ValueError, RecursionError):
+        pass
+    raise ConversionError(f'the conversion process reported {shorten(line)!r:.100}, which is no '
+                          'report: the model has taken it over, or the disk is full')

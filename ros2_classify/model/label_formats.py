@@ -21,7 +21,6 @@ text of this format without usable names.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 import csv
 import json
@@ -29,6 +28,7 @@ import re
 from typing import Any
 
 from ros2_classify.errors import LabelsError
+from ros2_classify.limits import read_literal
 from ros2_classify.yaml_config import check_nodes
 import yaml
 
@@ -53,12 +53,13 @@ _SYNSET_ID = re.compile(r'n\d{8}')
 _WHOLE = re.compile(r'\d{1,7}')
 _YAML_KEY = re.compile(
     rf'^(?:{"|".join(NAME_KEYS)})[ \t]*:[ \t]*(?:#.*|[\[{{].*)?$', re.MULTILINE)
-_YAML_PAIR = re.compile(r"""(?:'[^']+'|"[^"]+"|[^\s:#'"-][^:#]*)[ \t]*:(?:[ \t].*)?""")
+_YAML_PAIR = re.compile(
+    r"""(?:'[^']+'[ \t]*|"[^"]+"[ \t]*|[^\s:#'"-][^:#]*):(?:[ \t].*)?""")
 _QUOTED_ID = re.compile(r"""(["'])\d{1,7}\1[ \t]*:[ \t]""")
-_SETTING = re.compile(r'[A-Za-z_]\w*:(?:[ \t]+(.*))?')
+_SETTING = re.compile(r'[A-Za-z_]\w*:(?:[ \t]+(\S.*)?)?')
 _NUMBER = re.compile(r'[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?')
 _ASSIGNMENT = re.compile(r'[\w.-]+[ \t]*=.*')
-_OPENING = re.compile(r'\w+[ \t]*:?[ \t]*\{.*|\w+[ \t]*=[ \t]*[\[{(].*')
+_OPENING = re.compile(r'\w+[ \t]*(?::[ \t]*)?\{.*|\w+[ \t]*=[ \t]*[\[{(].*')
 _SETTING_VALUES = ('', 'true', 'false', 'True', 'False', 'null', 'None')
 _SECTION = re.compile(r'\[[\w .-]+\]')
 _EVIDENT = (
@@ -166,13 +167,12 @@ def read_json(text: str) -> dict[int, str] | None:
         raise LabelsError('the JSON is nested too deeply to be class names') from None
     except ValueError as error:
         problem = error
-    if len(text) <= _MAX_YAML:
-        try:
-            return names_of(ast.literal_eval(text))
-        except LabelsError:
-            raise
-        except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-            pass
+    try:
+        return names_of(read_literal(text, _MAX_YAML))
+    except LabelsError:
+        raise
+    except ValueError:
+        pass
     first = text.splitlines()[0].strip()
     if text[0] == '[' and _SECTION.fullmatch(first):
         return None  # a name in brackets, or a section of an INI file

@@ -38,6 +38,8 @@ from ros2_classify.yaml_config import Where
 # A table of this many entries takes 8 MB; label maps of published models are far smaller.
 MAX_CLASS_ID = 1_000_000
 MAX_FILE_BYTES = 8 * 1024 * 1024
+# A table of all names up to the last id: with at most four ids for each name, and a few thousand.
+_GAPS, _USUAL = 4, 4096
 
 _ITEM = re.compile(r'(?:\s|#[^\n]*\n)*item\s*(?::\s*)?[{<]')
 _SYNSET = re.compile(r'(n\d{8})[ \t]+(\S.*)')
@@ -85,7 +87,9 @@ class Labels:
                 raise LabelsError(f'the name of class {class_id} {problem}')
         self._names = {class_id: names[class_id].strip() for class_id in sorted(names)}
         self._hash = hash(tuple(self._names.items()))
-        table = np.empty(max(self._names) + 1, dtype=object)
+        # Of ids far apart only the first one is in the table: each of many heads may have some.
+        size = max(self._names) + 1
+        table = np.empty(size if size <= _GAPS * len(self._names) + _USUAL else 1, dtype=object)
         table[:] = [self.name(class_id) for class_id in range(len(table))]
         self._table = table
 
@@ -138,7 +142,7 @@ class Labels:
         if numbers and not 0 <= min(numbers) <= max(numbers) < size:
             for row, number in enumerate(numbers):
                 if not 0 <= number < size:
-                    taken[row] = str(number)
+                    taken[row] = self.name(number)
         return taken
 
     @property

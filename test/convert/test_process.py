@@ -20,6 +20,8 @@ from pathlib import Path
 import subprocess
 import sys
 import threading
+import time
+import tracemalloc
 
 import graphs
 from graphs import FLOAT, QUINT8, Type
@@ -268,3 +270,35 @@ def test_stack_traces_are_removed() -> None:
             "Original stack trace for 'a':\n  File x\n")
     assert shorten(text) == "InvalidArgumentError: Graph execution error: Node: 'a' bad shape"
     assert len(shorten('x' * 1000)) == 300
+
+
+@pytest.mark.parametrize(('does', 'says'), [
+    ('list', 'reported .*which is no report'), ('flood', 'reported .*which is no report'),
+    ('silence', 'goes on without reports')])
+def test_a_process_that_a_model_has_taken_over_takes_no_memory_and_has_an_end(
+        converter, directory: Path, monkeypatch: pytest.MonkeyPatch, does: str, says: str,
+) -> None:
+    monkeypatch.setattr(process, '_ENDS', 0.5)
+    monkeypatch.setattr(process, '_MAX_REPORTS', 1 << 20)
+    converter.plan(does=does)
+    began = time.monotonic()
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConversionError, match=says):
+            run(converter, directory, timeout=50.0)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize('unit', [
+    'Tensorflow op [', 'Tensorflow op [a: b', 'a: ', '[[{{', 'Detected at node ', '"', ' ',
+    'convert failed for name: "a" op: ', 'Original stack trace for', "Op type not registered '"])
+def test_a_log_or_an_error_that_a_model_makes_long_takes_no_time(unit: str) -> None:
+    text = unit * (2_000_000 // len(unit))
+    began = time.process_time()
+    unsupported_operators(text)
+    assert len(shorten(text)) <= 300
+    explain(text, text, Graph({}, []), [])
+    assert time.process_time() - began < 8.0

@@ -134,3 +134,12 @@ def test_large_tables_agree_with_the_writers(tmp_path: Path) -> None:
             i + 1: name for i, name in enumerate(names)}
     (tmp_path / 'names.yaml').write_text(yaml.safe_dump({'names': names}, allow_unicode=True))
     assert [name for _, name in load_labels(tmp_path / 'names.yaml').items()] == names
+
+
+@pytest.mark.parametrize('text', [
+    '{0x' + 'f' * 5000 + ': "x"}', '[0x' + 'f' * 5000 + ']', '{"x": 0x' + 'f' * 5000 + '}',
+    '[[0b' + '1' * 30000 + ']]', '{0o' + '7' * 9000 + ': 0, "a": 1}'], ids=range(5))
+def test_numbers_that_cannot_be_printed_are_refused(text: str) -> None:
+    """Python reads such numbers, and raises ValueError where a message has one."""
+    with pytest.raises(LabelsError):
+        parse_labels(text)

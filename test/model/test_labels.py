@@ -15,6 +15,7 @@
 """Labels: the mapping, and every published format of label file."""
 
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -187,3 +188,17 @@ def test_labels_are_values():
     ({0: 'a', 1: 'b'}, 2), ({0: 'a'}, 1), ({1: 'a', 2: 'b'}, None), ({0: 'a', 2: 'b'}, None)])
 def test_the_number_of_classes_where_labels_tell_it(names, count):
     assert Labels(names).class_count == count
+
+
+def test_ids_far_apart_take_no_memory() -> None:
+    """Each of a thousand heads may have such labels, in 40 bytes of a descriptor."""
+    tracemalloc.start()
+    try:
+        many = [Labels({7: 'cat', 1_000_000: 'dog'}) for _ in range(300)]
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
+    ids = np.array([7, 1_000_000, 0, 8, 999_999, 1_000_001, -1, 2**40])
+    assert many[0].names(ids).tolist() == [
+        'cat', 'dog', '0', '8', '999999', '1000001', '-1', str(2**40)]
+    assert many[0].names(ids[:0]).tolist() == []
