@@ -17,7 +17,7 @@ Stands in for a Python that has TensorFlow: reports as the worker does, at once.
 
 ``plan.json`` beside it says what to do: ``versions`` of tf2onnx and TensorFlow, ``model`` and
 ``results`` to copy, and ``does``, one of convert, fail, end, wait, nonsense,
-list, flood and silence: reports that are none, too many, and no end.
+list, flood and silence: no report, too many, and no end.
 """
 
 import json
