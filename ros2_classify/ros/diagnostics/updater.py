@@ -35,6 +35,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logging_directory
 from rclpy.node import Node
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import shown
 from ros2_classify.progress import human_size
 from ros2_classify.ros.diagnostics.issues import find, Issue, Level, Status
 
@@ -103,8 +104,9 @@ class Diagnostics:
 def fill(wrapper: Any, status: Status) -> Any:
     """Write a status into the updater's own."""
     wrapper.level = bytes([status.level])
-    wrapper.message = status.message
-    wrapper.values = [KeyValue(key=key, value=value) for key, value in status.values]
+    # A name or a reason that somebody sent may have megabytes, which would go out every second.
+    wrapper.message = shown(status.message)
+    wrapper.values = [KeyValue(key=key, value=shown(value)) for key, value in status.values]
     return wrapper
 
 

@@ -30,6 +30,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_parameters
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import shown
 from ros2_classify.ros.node.command_line import undeclared
 from ros2_classify.ros.node.spec import is_numbers, problem, Spec, type_of, Value, with_off
 
@@ -259,6 +260,8 @@ def _explained(
     unknown = [msg.name for msg in messages if not node.has_parameter(msg.name)]
     if unknown and not result.successful:
         result.reason = undeclared(node, unknown[0])
+    # It may have the value in it, and be printed by a terminal.
+    result.reason = shown(result.reason)
     return result
 
 

@@ -15,14 +15,15 @@
 """How statuses get to ``/diagnostics``: by ROS's updater where there is one, else by our own."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 from diagnostic_msgs.msg import DiagnosticStatus
 import pytest
 import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.ros.diagnostics.issues import Level, Status
-from ros2_classify.ros.diagnostics.updater import Diagnostics, make_updater, MessageUpdater
+from ros2_classify.ros.diagnostics.updater import (
+    Diagnostics, fill, make_updater, MessageUpdater)
 
 
 @pytest.fixture
@@ -197,3 +198,11 @@ def test_the_real_updater_publishes_the_same(operator, make_node):
     assert operator.wait('eye: lens', 'OK', 'fine') == {'count': '3'}
     operator.wait('eye: lid', 'ERROR', 'unexpected ValueError')
     assert seen(operator, 'eye: lens')[-1].hardware_id == '/deep/eye'
+
+
+def test_a_megabyte_that_somebody_sent_does_not_go_out_every_second():
+    sent = '\x1b[2J' + 'x' * 1_000_000
+    wrapper = fill(SimpleNamespace(), Status(
+        Level.WARN, f'the last change was refused: {sent}', (('last error', sent),)))
+    assert len(wrapper.message) < 2200 and len(wrapper.values[0].value) < 2200
+    assert '\x1b' not in wrapper.message + wrapper.values[0].value

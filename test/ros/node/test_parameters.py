@@ -18,13 +18,14 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.msg import ParameterType, SetParametersResult
 import rclpy
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.model.defaults import Defaults
 from ros2_classify.model.input_spec import InputSpec
 from ros2_classify.options import Options
+from ros2_classify.ros.node import parameters
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.node.spec import problem, Spec
 from ros2_classify.ros.server.parameters import model_defaults, result_settings
@@ -187,3 +188,11 @@ def test_a_word_that_is_not_an_input_range_is_refused(make):
     Parameters(node, PARAMETERS)
     assert 'percentile' in refused(node, 'input_range', 17)
     assert not refused(node, 'input_range', 12)
+
+
+def test_a_reason_is_short_and_printable():
+    """It may have a value of a megabyte in it, which a terminal prints."""
+    node = SimpleNamespace(has_parameter=lambda name: True)
+    result = SetParametersResult(successful=False, reason='\x1b[2J' + 'x' * 1_000_000)
+    reason = parameters._explained(result, node, [SimpleNamespace(name='model')]).reason
+    assert len(reason) < 2200 and reason.startswith('\\x1b[2J')
