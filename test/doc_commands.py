@@ -84,6 +84,8 @@ NOT_RUN = (
     (r'python -m ros2_classify models fetch yolox_nano$|.*--model yolox_nano ',
      'needs the internet; test_catalogue_entries.py -m network fetches it'),
     (r'python3 -m ros2_classify models bundle my_model.yaml yolox_s ', 'needs the internet'),
+    (r'python -m ros2_classify infer --model gestures.yaml ',
+     'test/cli/test_infer_clips.py runs such models on a video'),
     (r'python -m ros2_classify models convert ',
      'needs TensorFlow; test/convert/test_cli_convert.py runs it'),
 )
