@@ -58,7 +58,7 @@ NOT_RUN = (
      'runs until Ctrl-C; test/web/test_watch.py runs it'),
     (r'scripts/test -m network ', 'needs the internet'),
     (r'ROS2_CLASSIFY_MOT_DATA=\S+ scripts/test ', 'runs this and other tests'),
-    (r'scripts/shell python test/(tracking/tracker|ros/server/positions)_time.py$',
+    (r'scripts/shell python test/(tracking/tracker|ros/server/positions|clips/clip)_time.py$',
      'a test runs it with few images'),
     (r'.*\b(camera|client_test|composed)\b.* source:=0$', 'needs a webcam'),
     (r'ros2 run ros2_classify camera .* source:=(rtsp://|drive\.mcap)',
