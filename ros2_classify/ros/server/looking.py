@@ -97,13 +97,19 @@ class Question:
 
     def unknown(self, labels: Labels | None, more: Sequence[str] = ()) -> str:
         """Return which class neither model nor stages know, with the nearest name; or nothing."""
-        known = [] if labels is None else [*(name for _, name in labels.items()), *more]
-        for name in self.classes if known else ():
-            if name not in known:
-                near = get_close_matches(name, known, 1, 0.5)
-                return f'the model has no class {name!r}: ' + (
-                    f'did you mean {near[0]!r}?' if near else
-                    f'it has {", ".join(known[:8])}{", …" if len(known) > 8 else ""}')
+        named = [] if labels is None else [name for _, name in labels.items()]
+        known = [*named, *more]
+        for name in self.classes:
+            # Classes without names are seen as their numbers.
+            if name in known or not named and name.isdecimal():
+                continue
+            if not named:
+                return (f'the model has no class {name!r}: its classes have no names; give their '
+                        'numbers, such as 0, or a descriptor with labels')
+            near = get_close_matches(name, known, 1, 0.5)
+            return f'the model has no class {name!r}: ' + (
+                f'did you mean {near[0]!r}?' if near else
+                f'it has {", ".join(known[:8])}{", …" if len(known) > 8 else ""}')
         return ''
 
     def __str__(self) -> str:

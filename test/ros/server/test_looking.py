@@ -108,7 +108,14 @@ def test_an_unknown_class_is_refused_with_the_nearest():
     assert Question(('cup', 'bal')).unknown(labels) == (
         "the model has no class 'bal': did you mean 'ball'?")
     assert Question(('xyz',)).unknown(labels) == "the model has no class 'xyz': it has cup, ball"
-    assert Question(('xyz',)).unknown(None) == ''
+
+
+def test_of_a_model_without_names_only_numbers_are_classes():
+    assert Question(('39',)).unknown(None) == Question(()).unknown(None) == ''
+    assert Question(('red',)).unknown(None, ['red']) == ''
+    assert Question(('39', 'person')).unknown(None) == (
+        "the model has no class 'person': its classes have no names; give their numbers, such as "
+        '0, or a descriptor with labels')
 
 
 def tally_of(times, images, shown):
