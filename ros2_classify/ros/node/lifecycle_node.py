@@ -75,6 +75,16 @@ class Bond:
             self._ends_at = time.monotonic() + _FAREWELL
             self._publish(active=False)
 
+    def cease(self) -> None:
+        """
+        Send nothing more: the manager notices after its `bond_timeout`.
+
+        Told at once, Nav2's manager would ask a process that is ending to deactivate, and wait
+        for its response for ever.
+        """
+        if self._ends_at is None:
+            self._rest()
+
     def _connect(self) -> bool:
         try:
             from bond.msg import Status
@@ -183,7 +193,7 @@ class ManagedNode(BoundedLogs, LifecycleNode):
 
     def close(self) -> None:
         """Shut down from any state."""
-        self._bond.stop()
+        self._bond.cease()
         self.halt()
         # Pending requests have been refused; their responses still have to be sent.
         if self.executor is not None:

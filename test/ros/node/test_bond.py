@@ -133,6 +133,19 @@ def test_the_end_that_the_manager_tells_is_confirmed_once(node, bond):
     assert actives(node) == [True, False] and node.timers == []
 
 
+def test_a_process_that_ends_is_silent(node, bond):
+    bond.cease()
+    node.tick()
+    assert actives(node) == [True] and node.timers == []
+
+
+def test_what_is_told_already_is_told_until_the_end(node, bond):
+    bond.stop()
+    bond.cease()
+    node.tick()
+    assert actives(node) == [True, False, False]
+
+
 def test_another_activation_is_another_bond(node, bond):
     node.hear(False)
     bond.start()
@@ -200,6 +213,8 @@ def test_a_manager_over_dds(start, peer, classifier):
     assert peer.transition('activate')
     manager.wait(lambda told: len(told) >= count + 3, 'heartbeats of another bond')
     assert all(manager.servers()[0][count:]) and len(manager.servers()[1]) == 2
-    # The server ends by itself, and says so.
+    # The server's process ends: the manager would ask it to deactivate if it were told.
     server.stop()
-    peer.spin_until(lambda: not manager.servers()[0][-1], 'the end')
+    time.sleep(0.5)
+    peer.spin_until(lambda: True, "what came")
+    assert all(manager.servers()[0][count:])
