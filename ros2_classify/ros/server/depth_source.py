@@ -17,18 +17,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 import weakref
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from ros2_classify.ros.server.image_waiter import (
-    NativeSubscription, no_event_callbacks, NotForExecutor)
+    NativeSubscription, no_event_callbacks, NotForExecutor, SubscriptionEvents)
+from ros2_classify.ros.server.reliability import (
+    BEST_EFFORT, FIXED, is_overridden, offers, ReliabilityChoice)
 from ros2_classify.spatial.camera import Floats, matrix_of
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -110,37 +111,47 @@ class DepthSource:
     The executor's thread calls `update` and gets the messages.
     """
 
-    def __init__(self, node: Node, depth_topic: str, info_topic: str) -> None:
+    def __init__(
+            self, node: Node, depth_topic: str, info_topic: str, qos: str = 'auto') -> None:
         self._node = node
+        self._qos = qos
+        self._choice = ReliabilityChoice()
+        self._depth: _Depth | None = None
         self.depth_topic = depth_topic
         self.info_topic = info_topic
         self.ring = DepthRing()
         self.info: Any = None
-        self._subscriptions: list[NativeSubscription] = []
+        self._info: NativeSubscription | None = None
+        # Depth images that came or were lost.
+        self._seen = 0
         self._last_wanted = 0.0
 
     @property
     def subscribed(self) -> bool:
         """Whether messages come at the moment."""
-        return bool(self._subscriptions)
+        return self._info is not None
 
     def update(self, wanted: bool) -> None:
         """Subscribe if positions are wanted, unsubscribe if they haven't been for a while."""
         now = time.monotonic()
         if wanted:
             self._last_wanted = now
-            if not self._subscriptions:
-                self._subscribe(CameraInfo, self.info_topic, self._take_info, 1)
-                if self.depth_topic:
-                    self._subscribe(Image, self.depth_topic, self.ring.add, 5)
-        elif self._subscriptions and now - self._last_wanted >= _LINGER:
+            if self._info is None:
+                self._info = NativeSubscription(self._node, self._subscribe(
+                    CameraInfo, self.info_topic, 1, BEST_EFFORT), self._take_info)
+            if self.depth_topic:
+                self._follow_publishers()
+        elif self.subscribed and now - self._last_wanted >= _LINGER:
             self.unsubscribe()
 
     def unsubscribe(self) -> None:
         """Give the subscriptions back."""
-        subscriptions, self._subscriptions = self._subscriptions, []
-        for each in subscriptions:
-            each.destroy()
+        info, self._info = self._info, None
+        depth, self._depth = self._depth, None
+        if info is not None:
+            info.destroy()
+        if depth is not None:
+            depth.destroy()
         self.ring.clear()
         self.info = None
 
@@ -151,16 +162,56 @@ class DepthSource:
     def _take_info(self, msg: Any) -> None:
         self.info = msg
 
-    def _subscribe(self, msg_type: type, topic: str, callback: Callable[[Any], Any],
-                   depth: int) -> None:
-        # Best effort takes messages from both kinds.
-        subscription = self._node.create_subscription(
-            msg_type, topic, callback, QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=depth,
-                reliability=ReliabilityPolicy.BEST_EFFORT),
+    def _add(self, msg: Any) -> None:
+        self._seen += 1
+        self.ring.add(msg)
+
+    def _follow_publishers(self) -> None:
+        """Subscribe reliably to a reliable camera, of which best effort loses large images."""
+        before = self._depth
+        if self._qos != 'auto':
+            best = FIXED[self._qos]
+        elif is_overridden(self._node, self.depth_topic):
+            best = BEST_EFFORT
+        else:
+            self._seen += before.events.lost() if before is not None else 0
+            best = self._choice.choose(
+                offers(self._node, self.depth_topic, Image), self._seen,
+                subscribed=before is not None)
+        if before is None or before.reliability != best:
+            subscription = self._subscribe(Image, self.depth_topic, 5, best)
+            self._depth = _Depth(
+                best, NativeSubscription(self._node, subscription, self._add),
+                SubscriptionEvents(subscription))
+            if before is not None:
+                before.destroy()
+
+    def _subscribe(
+            self, msg_type: type, topic: str, depth: int, reliability: ReliabilityPolicy) -> Any:
+        overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+        if is_overridden(self._node, topic):
+            overridable.append(QoSPolicyKind.RELIABILITY)
+        return self._node.create_subscription(
+            msg_type, topic, _never_called, QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability),
             callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
-            qos_overriding_options=QoSOverridingOptions.with_default_policies())
-        self._subscriptions.append(NativeSubscription(self._node, subscription, callback))
+            qos_overriding_options=QoSOverridingOptions(overridable))
+
+
+class _Depth(NamedTuple):
+    """A subscription to depth, how reliable it is, and what the middleware tells of it."""
+
+    reliability: ReliabilityPolicy
+    subscription: NativeSubscription
+    events: SubscriptionEvents
+
+    def destroy(self) -> None:
+        self.events.destroy()
+        self.subscription.destroy()
+
+
+def _never_called(msg: Any) -> None:
+    """Stand in for the callback that rclpy asks for."""
 
 
 # A transform that comes a little later than the image it belongs to is looked for again.

@@ -119,7 +119,7 @@ class Locator:
         self.source = DepthSource(
             node, depth_topic,
             _resolve(node, parameters, 'camera_info_topic', namespace)
-            or f'{base}/camera_info')
+            or f'{base}/camera_info', str(parameters['qos']))
         # image_proc and the drivers name rectified images so.
         self._rectified = 'rect' in topic.removesuffix('/compressed').rpartition('/')[2]
         self._transforms: Transforms | None = None

@@ -35,6 +35,29 @@ _HANDOVER = (1.5, 10.0)
 _REMEMBERED = 64
 
 
+# The values of the parameter qos but auto.
+FIXED = {'best_effort': BEST_EFFORT, 'reliable': RELIABLE}
+
+
+def is_overridden(node: Any, topic: str) -> bool:
+    """Tell whether the user's qos_overrides say how reliably to subscribe to a topic."""
+    # A parameter that was declared once would override every later choice as well. There is no
+    # public API for the values that the user gave, hence getattr.
+    name = f'qos_overrides.{topic}.subscription.reliability'
+    return name in getattr(node, '_parameter_overrides', {})
+
+
+def offers(
+        node: Any, topic: str, msg_type: type) -> list[tuple[tuple[int, ...], ReliabilityPolicy]]:
+    """Return the publishers of a topic and what they offer, as `ReliabilityChoice` takes it."""
+    kind = f'sensor_msgs/msg/{msg_type.__name__}'
+    return [
+        (tuple(publisher.endpoint_gid),
+         RELIABLE if publisher.qos_profile.reliability == RELIABLE else BEST_EFFORT)
+        for publisher in node.get_publishers_info_by_topic(topic)
+        if publisher.topic_type == kind]
+
+
 class ReliabilityChoice:
     """
     What to subscribe with, from what the publishers offer over time.

@@ -31,17 +31,14 @@ from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_waiter import (
     no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError)
 from ros2_classify.ros.server.native_take import TakenMessage
-from ros2_classify.ros.server.reliability import Handover, ReliabilityChoice
+from ros2_classify.ros.server.reliability import (
+    FIXED, Handover, is_overridden, offers, ReliabilityChoice)
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
 # middleware match and unmatch the camera every time.
 _LINGER = 2.0
 # A middleware that fails again and again takes no processor.
 _AFTER_FAILURE = 0.001
-
-# The values of the parameter qos.
-_RELIABILITY = {'best_effort': ReliabilityPolicy.BEST_EFFORT,
-                'reliable': ReliabilityPolicy.RELIABLE}
 
 
 class SequenceGaps:
@@ -282,10 +279,7 @@ class ImageSubscription:
 
     @property
     def _reliability_is_overridden(self) -> bool:
-        # A parameter that was declared once would override every later choice as well.
-        name = f'qos_overrides.{self.topic}.subscription.reliability'
-        # There is no public API for the values that the user gave, hence getattr.
-        return name in getattr(self._node, '_parameter_overrides', {})
+        return is_overridden(self._node, self.topic)
 
     @property
     def _follows(self) -> bool:
@@ -294,7 +288,7 @@ class ImageSubscription:
     def _best_reliability(self) -> ReliabilityPolicy:
         """Return what to subscribe with, if qos_overrides don't say."""
         if self._qos != 'auto':
-            return _RELIABILITY[self._qos]
+            return FIXED[self._qos]
         if not self._follows:
             return self._reliability or ReliabilityPolicy.BEST_EFFORT
         return self._choice.choose(
@@ -305,14 +299,7 @@ class ImageSubscription:
         return {offered for _, offered in self._offers()}
 
     def _offers(self) -> list[tuple[tuple[int, ...], ReliabilityPolicy]]:
-        kind = f'sensor_msgs/msg/{self.transport.msg_type.__name__}'
-        return [
-            (tuple(publisher.endpoint_gid),
-             ReliabilityPolicy.RELIABLE
-             if publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
-             else ReliabilityPolicy.BEST_EFFORT)
-            for publisher in self._node.get_publishers_info_by_topic(self.topic)
-            if publisher.topic_type == kind]
+        return offers(self._node, self.topic, self.transport.msg_type)
 
     # ---- in the thread of a camera in this process
 

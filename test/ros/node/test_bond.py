@@ -15,6 +15,7 @@
 """The bond, from the other side: what a manager with bondcpp or bondpy sends and waits for."""
 
 import sys
+import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -215,6 +216,6 @@ def test_a_manager_over_dds(start, peer, classifier):
     assert all(manager.servers()[0][count:]) and len(manager.servers()[1]) == 2
     # The server's process ends: the manager would ask it to deactivate if it were told.
     server.stop()
-    time.sleep(0.5)
-    peer.spin_until(lambda: True, "what came")
+    until = time.monotonic() + 0.5
+    peer.spin_until(lambda: time.monotonic() > until, 'what came')
     assert all(manager.servers()[0][count:])

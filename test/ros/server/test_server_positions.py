@@ -16,8 +16,11 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
+from rclpy.qos import ReliabilityPolicy
 from rgbd_camera import FOCAL, RgbdCamera
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -107,6 +110,30 @@ def test_positions_in_the_frame_of_the_image(start, peer, detector, kind):
     assert (cup['class_id'] == 1).all() and cup['score'] == pytest.approx(0.9)
     assert cup['z'] == pytest.approx(1.5, abs=1e-3)
     assert (cup['x'].min(), cup['x'].max()) == pytest.approx((-0.48, 0.48), abs=1e-3)
+
+
+@pytest.mark.parametrize('qos, expected', [
+    ('auto', ReliabilityPolicy.RELIABLE), ('best_effort', ReliabilityPolicy.BEST_EFFORT)])
+def test_depth_of_a_reliable_camera_is_subscribed_to_reliably(
+        start, peer, detector, qos, expected):
+    """Best effort loses most depth images that don't fit into the shared memory."""
+    base = f'/metres_reliable_{qos}'
+    server(start, detector, base, qos=qos)
+    camera = RgbdCamera(peer, base)
+    found = peer.collect(Detection3DArray, f'{base}/detections_3d')
+    camera.until(lambda: found, depths())
+    offered = []
+    for _ in range(100 if qos == 'auto' else 40):
+        camera.send(depths())
+        until = time.monotonic() + 0.1
+        peer.spin_until(lambda: time.monotonic() > until, 'time')
+        offered = [info.qos_profile.reliability for info in
+                   peer.node.get_subscriptions_info_by_topic(f'{base}/depth')]
+        if offered == [expected] != [ReliabilityPolicy.BEST_EFFORT]:
+            break
+    assert offered == [expected]
+    found.clear()
+    camera.until(lambda: found and found[-1].detections, depths())
 
 
 def test_markers_show_boxes_texts_and_distances(start, peer, detector):
