@@ -248,9 +248,11 @@ def run_worker(
         try:
             code = process.wait(_ENDS)
         except subprocess.TimeoutExpired:
-            raise ConversionError(
-                f'the conversion process of {label} reported too much, or goes on without '
-                'reports; it was stopped') from None
+            code = 0
+            if not {'result', 'error'} & outcome.keys():
+                raise ConversionError(
+                    f'the conversion process of {label} reported too much, or goes on without '
+                    'reports; it was stopped') from None
     if 'result' in outcome:
         result: dict[str, Any] = outcome['result']
         for missing in result.get('not_limited', ()):
