@@ -32,6 +32,8 @@ PAGES = sorted(
 # What no test runs, and why. The first row that fits a command counts; a row that fits none is
 # an error.
 NOT_RUN = (
+    (r'(python )?examples/remote/', 'engines/remote/test_real_servers.py starts these servers'),
+    (r'.*( remote:=|--remote )', 'needs a model server; engines/remote has fakes and real ones'),
     (r'(sudo )?apt |rosdep |(pip|\S+/pip) |uv pip ', 'changes the packages of the machine'),
     (r'for name in|done$', 'pins packages again: needs the package index'),
     (r'colcon build|python3 -m colcon build',
