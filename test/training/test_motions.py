@@ -16,24 +16,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-import sys
-
 import numpy as np
 from numpy.typing import NDArray
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-@pytest.fixture(scope='module', autouse=True)
-def _root_on_path() -> Iterator[None]:
-    """Make the training program importable, which is no installed package."""
-    sys.path.insert(0, str(ROOT))
-    yield
-    sys.path.remove(str(ROOT))
-
 
 def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return where two frames differ by more than noise, bool [H, W]."""
