@@ -81,10 +81,13 @@ def _reader(directory: Path, name: str) -> Callable[[_Window], np.ndarray]:
         return lambda window: run(window[0][None])[0]
 
     def stream(window: _Window) -> np.ndarray:
-        state = np.zeros((1, session.get_inputs()[1].shape[1]), np.float32)
+        specs = session.get_inputs()[1:]
+        states = [np.zeros((1, *spec.shape[1:]), np.int64 if spec.name == 'count' else np.float32)
+                  for spec in specs]
         for frame in np.concatenate(window[::-1]):
-            scores, state = session.run(None, {
-                first: frame[None, None].astype(np.float32), 'state': state})
+            scores, *states = session.run(None, {
+                first: frame[None, None].astype(np.float32),
+                **{spec.name: state for spec, state in zip(specs, states)}})
         return scores[0]
 
     return stream
@@ -115,7 +118,8 @@ def measure_motions(directory: Path, seed: int, count: int, part: int = UNSEEN) 
 
     """
     if missing := [name for name in WAYS if not (directory / f'{name}.onnx').exists()]:
-        raise FileNotFoundError(f'{directory} lacks {", ".join(missing)}: train with --only motions')
+        raise FileNotFoundError(
+            f'{directory} lacks {", ".join(missing)}: train with --only motions')
     windows, labels, held_out = unseen_windows(seed, count, part)
     sides = np.isin(labels, (2, 3))
     ways: dict[str, Any] = {}

@@ -119,7 +119,9 @@ WAYS = {way.name: way for way in (
     Way('motion_cnn_rnn', '3 CNN and GRU in one, window', (_T, _HEIGHT, _WIDTH, 3), 'nthwc',
         f'clip: {{rate: {_RATE}}}\n', _WINDOW),
     Way('motion_stream', '3 CNN and GRU in one, with state', (1, _HEIGHT, _WIDTH, 3), 'nthwc',
-        f'clip: {{frames: {_T}, rate: {_RATE}}}\nstate: [{{input: state, output: next_state}}]\n',
+        f'clip: {{frames: {_T}, rate: {_RATE}}}\nstate:\n' + ''.join(
+            f'  - {{input: {name}, output: next_{name}}}\n'
+            for name in ('state', 'before', 'count')),
         f'{_WINDOW}, frame by frame'),
     Way('motion_mlp', '4 CNN features → MLP', (_T, models.FEATURES), '',
         f'clip: {{rate: {_RATE}, encoder: motion_features.yaml}}\n', _WINDOW),
@@ -144,8 +146,10 @@ def _write_model(module: nn.Module, path: Path, way: Way) -> None:
     inputs = ['images' if way.layout else 'features']
     outputs = ['probabilities' if way.name != 'motion_features' else 'features']
     if way.name == 'motion_stream':
-        given += (torch.zeros(1, models.STATE),)
-        inputs, outputs = [*inputs, 'state'], [*outputs, 'next_state']
+        given += (torch.zeros(1, models.STATE), torch.zeros(1, *way.shape[1:]),
+                  torch.zeros(1, dtype=torch.int64))
+        states = ('state', 'before', 'count')
+        inputs, outputs = [*inputs, *states], [*outputs, *(f'next_{name}' for name in states)]
     part = path.with_suffix('.part')
     torch.onnx.export(
         module, given, str(part), dynamo=False, opset_version=13, input_names=inputs,
@@ -164,8 +168,9 @@ def _assert_equal(module: nn.Module, path: Path, rng: np.random.Generator) -> No
     for batch in (1, 3):
         given = {}
         for spec in session.get_inputs():
-            high = 255 if spec.name == 'images' else 1
-            given[spec.name] = rng.uniform(0, high, (batch, *spec.shape[1:])).astype(np.float32)
+            high = 255 if spec.name in ('images', 'before') else 2
+            dtype = np.int64 if spec.type == 'tensor(int64)' else np.float32
+            given[spec.name] = rng.uniform(0, high, (batch, *spec.shape[1:])).astype(dtype)
         wanted = module(*(torch.from_numpy(array) for array in given.values()))
         wanted = wanted if isinstance(wanted, tuple) else (wanted,)
         for one, other in zip(session.run(None, given), wanted):

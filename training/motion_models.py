@@ -34,15 +34,21 @@ POSE = 6
 class Frames(nn.Module):
     """CNN over one frame; its last layer keeps places apart, which pooling would not."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: int = 3) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvUnit(3, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
+            ConvUnit(inside, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
             nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return float32 [B, FEATURES] for frames float32 [B, 3, 60, 80], RGB 0..1."""
+        """Return float32 [B, FEATURES] for frames float32 [B, 3 or 6, 60, 80], RGB 0..1."""
         return self.body(x)
+
+
+def with_changes(x: Tensor, axis: int, time: int = 1) -> Tensor:
+    """Add to each frame, as more channels, how it differs from the one before; 0 for the first."""
+    before = torch.cat([x.narrow(time, 0, 1), x.narrow(time, 0, FRAMES - 1)], time)
+    return torch.cat([x, x - before], axis)
 
 
 class FrameClassifier(nn.Module):
@@ -99,16 +105,16 @@ class DenseHead(nn.Module):
 
 
 class RecurrentModel(nn.Module):
-    """Way 3: CNN and GRU in one."""
+    """Way 3: CNN and GRU in one; the CNN sees each frame and what changed in it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames = Frames()
+        self.frames = Frames(6)
         self.head = RecurrentHead()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, T, 3, H, W]."""
-        features = self.frames(x.flatten(0, 1)).unflatten(0, (-1, FRAMES))
+        features = self.frames(with_changes(x, 2).flatten(0, 1)).unflatten(0, (-1, FRAMES))
         return self.head(features)[0][:, -1]
 
 
@@ -120,19 +126,19 @@ def _unit3d(inside: int, outside: int, kernel: tuple[int, int, int],
 
 
 class VolumeModel(nn.Module):
-    """Way 5: convolutions over time, height and width."""
+    """Way 5: convolutions over time, height and width of frames and of what changed in them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            _unit3d(3, 16, (1, 6, 6), (1, 4, 4)), _unit3d(16, 32, (1, 3, 3), (1, 2, 2)),
+            _unit3d(6, 16, (1, 6, 6), (1, 4, 4)), _unit3d(16, 32, (1, 3, 3), (1, 2, 2)),
             _unit3d(32, 48, (3, 3, 3), (2, 2, 2)), nn.Flatten(), nn.Dropout(0.2),
             nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
             nn.Linear(64, len(MOTIONS)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, 3, T, H, W]."""
-        return self.body(x)
+        return self.body(with_changes(x, 1, 2))
 
 
 class ShippedFrames(nn.Module):
@@ -168,11 +174,33 @@ class ShippedStream(nn.Module):
         super().__init__()
         self.frames, self.head = frames, head
 
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities [B, C] and the state [B, S] for frames [B, 1, H, W, 3]."""
-        features = self.frames(x[:, 0].permute(0, 3, 1, 2) / 255)
-        logits, state = self.head(features[:, None], state[None])
-        return logits[:, 0].softmax(-1), state[0]
+    def forward(self, x: Tensor, state: Tensor, before: Tensor,
+                count: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """
+        Run on one frame of each stream.
+
+        Parameters
+        ----------
+        x
+            float32 [B, 1, H, W, 3], 0..255.
+        state
+            float32 [B, S], of the GRU.
+        before
+            float32 [B, H, W, 3], the frame before.
+        count
+            int64 [B], frames so far: the first one has no change.
+
+        Returns
+        -------
+        tuple
+            Probabilities [B, C], and the next three states.
+
+        """
+        frame = x[:, 0]
+        change = (frame - before) * (count > 0).to(frame.dtype)[:, None, None, None]
+        both = torch.cat([frame, change], 3).permute(0, 3, 1, 2) / 255
+        logits, state = self.head(self.frames(both)[:, None], state[None])
+        return logits[:, 0].softmax(-1), state[0], frame, count + 1
 
 
 class ShippedHead(nn.Module):

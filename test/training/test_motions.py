@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 import pytest
 
+
 def changed(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return where two frames differ by more than noise, bool [H, W]."""
     found = np.abs(one.astype(int) - other).max(2) > 60
