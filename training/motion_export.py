@@ -135,7 +135,7 @@ def _modules(trained: Models) -> dict[str, nn.Module]:
         'motion_features': models.ShippedFrames(trained.encoder, False),
         'motion_rnn': models.ShippedHead(trained.recurrent_head),
         'motion_cnn_rnn': models.ShippedWindow(trained.recurrent, True),
-        'motion_stream': models.ShippedStream(trained.recurrent.frames, trained.stream_head),
+        'motion_stream': models.ShippedStream(trained.recurrent, trained.stream_head),
         'motion_mlp': models.ShippedHead(trained.dense_head),
         'motion_3dcnn': models.ShippedWindow(trained.volume, False)}
     return {name: copy.deepcopy(module).eval() for name, module in modules.items()}
@@ -146,7 +146,7 @@ def _write_model(module: nn.Module, path: Path, way: Way) -> None:
     inputs = ['images' if way.layout else 'features']
     outputs = ['probabilities' if way.name != 'motion_features' else 'features']
     if way.name == 'motion_stream':
-        given += (torch.zeros(1, models.STATE), torch.zeros(1, *way.shape[1:]),
+        given += (torch.zeros(1, models.STATE), torch.zeros(1, models.STEM, 15, 20),
                   torch.zeros(1, dtype=torch.int64))
         states = ('state', 'before', 'count')
         inputs, outputs = [*inputs, *states], [*outputs, *(f'next_{name}' for name in states)]
@@ -168,7 +168,7 @@ def _assert_equal(module: nn.Module, path: Path, rng: np.random.Generator) -> No
     for batch in (1, 3):
         given = {}
         for spec in session.get_inputs():
-            high = 255 if spec.name in ('images', 'before') else 2
+            high = 255 if spec.name == 'images' else 2
             dtype = np.int64 if spec.type == 'tensor(int64)' else np.float32
             given[spec.name] = rng.uniform(0, high, (batch, *spec.shape[1:])).astype(dtype)
         wanted = module(*(torch.from_numpy(array) for array in given.values()))

@@ -24,8 +24,9 @@ from training.models import ConvUnit
 from training.motions import FRAMES
 from training.motions import MOTIONS
 
-#: Length of a frame's features, and of the state of the recurrent models.
+#: Length of a frame's features, channels of the first layer, and length of the state of the recurrent models.
 FEATURES = 64
+STEM = 16
 STATE = 64
 #: Numbers of a pose (see Episode).
 POSE = 6
@@ -34,21 +35,34 @@ POSE = 6
 class Frames(nn.Module):
     """CNN over one frame; its last layer keeps places apart, which pooling would not."""
 
-    def __init__(self, inside: int = 3) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvUnit(inside, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
-            nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
+            ConvUnit(3, STEM, 6, 4), ConvUnit(STEM, 32, 3, 2), ConvUnit(32, 48, 3, 2),
+            nn.Flatten(), nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return float32 [B, FEATURES] for frames float32 [B, 3 or 6, 60, 80], RGB 0..1."""
+        """Return float32 [B, FEATURES] for frames float32 [B, 3, 60, 80], RGB 0..1."""
         return self.body(x)
 
 
-def with_changes(x: Tensor, axis: int, time: int = 1) -> Tensor:
-    """Add to each frame, as more channels, how it differs from the one before; 0 for the first."""
-    before = torch.cat([x.narrow(time, 0, 1), x.narrow(time, 0, FRAMES - 1)], time)
-    return torch.cat([x, x - before], axis)
+class Changes(nn.Module):
+    """The first layer of ways 3 and 5: edges in each frame, and how they differ from before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, STEM, 6, 4, 1, bias=False)
+        self.norm = nn.BatchNorm2d(2 * STEM, momentum=0.03)
+
+    def windows(self, x: Tensor) -> Tensor:
+        """Return [B * FRAMES, 2 * STEM, 15, 20] for [B, FRAMES, 3, 60, 80]; first frame: none."""
+        edges = self.conv(x.flatten(0, 1)).unflatten(0, (-1, FRAMES))
+        before = torch.cat([edges[:, :1], edges[:, :-1]], 1)
+        return self.joined(edges.flatten(0, 1), before.flatten(0, 1))
+
+    def joined(self, edges: Tensor, before: Tensor) -> Tensor:
+        """Return both after their activation, [B, 2 * STEM, 15, 20]."""
+        return self.norm(torch.cat([edges, edges - before], 1)).relu()
 
 
 class FrameClassifier(nn.Module):
@@ -109,12 +123,31 @@ class RecurrentModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.frames = Frames(6)
+        self.changes = Changes()
+        self.frames = nn.Sequential(
+            ConvUnit(2 * STEM, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
+            nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
         self.head = RecurrentHead()
+
+    @torch.no_grad()
+    def start(self, encoder: Frames, head: RecurrentHead) -> None:
+        """Begin as way 2, whose results this model then has: what changed is ignored at first."""
+        first, *rest = encoder.body
+        self.changes.conv.load_state_dict(first[0].state_dict())
+        for mine, theirs in zip(self.changes.norm.state_dict().values(),
+                                first[1].state_dict().values()):
+            if mine.dim():
+                mine[:STEM] = theirs
+        for mine, theirs in zip(list(self.frames)[1:], rest[1:]):
+            mine.load_state_dict(theirs.state_dict())
+        self.frames[0][1].load_state_dict(rest[0][1].state_dict())
+        self.frames[0][0].weight[:, :STEM] = rest[0][0].weight
+        self.frames[0][0].weight[:, STEM:] *= 0.1
+        self.head.load_state_dict(head.state_dict())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, T, 3, H, W]."""
-        features = self.frames(with_changes(x, 2).flatten(0, 1)).unflatten(0, (-1, FRAMES))
+        features = self.frames(self.changes.windows(x)).unflatten(0, (-1, FRAMES))
         return self.head(features)[0][:, -1]
 
 
@@ -130,15 +163,16 @@ class VolumeModel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        self.changes = Changes()
         self.body = nn.Sequential(
-            _unit3d(6, 16, (1, 6, 6), (1, 4, 4)), _unit3d(16, 32, (1, 3, 3), (1, 2, 2)),
-            _unit3d(32, 48, (3, 3, 3), (2, 2, 2)), nn.Flatten(), nn.Dropout(0.2),
-            nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
+            _unit3d(2 * STEM, 32, (1, 3, 3), (1, 2, 2)), _unit3d(32, 48, (3, 3, 3), (2, 2, 2)),
+            nn.Flatten(), nn.Dropout(0.2), nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
             nn.Linear(64, len(MOTIONS)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, 3, T, H, W]."""
-        return self.body(with_changes(x, 1, 2))
+        maps = self.changes.windows(x.transpose(1, 2)).unflatten(0, (-1, FRAMES))
+        return self.body(maps.transpose(1, 2))
 
 
 class ShippedFrames(nn.Module):
@@ -170,9 +204,9 @@ class ShippedWindow(nn.Module):
 class ShippedStream(nn.Module):
     """Way 3 as it ships with a state: one frame a run, pixels 0..255."""
 
-    def __init__(self, frames: Frames, head: RecurrentHead) -> None:
+    def __init__(self, model: RecurrentModel, head: nn.Module) -> None:
         super().__init__()
-        self.frames, self.head = frames, head
+        self.changes, self.frames, self.head = model.changes, model.frames, head
 
     def forward(self, x: Tensor, state: Tensor, before: Tensor,
                 count: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -184,11 +218,11 @@ class ShippedStream(nn.Module):
         x
             float32 [B, 1, H, W, 3], 0..255.
         state
-            float32 [B, S], of the GRU.
+            float32 [B, STATE], of the GRU.
         before
-            float32 [B, H, W, 3], the frame before.
+            float32 [B, STEM, 15, 20], edges in the frame before.
         count
-            int64 [B], frames so far: the first one has no change.
+            int64 [B], frames so far: in the first one nothing has changed.
 
         Returns
         -------
@@ -196,11 +230,11 @@ class ShippedStream(nn.Module):
             Probabilities [B, C], and the next three states.
 
         """
-        frame = x[:, 0]
-        change = (frame - before) * (count > 0).to(frame.dtype)[:, None, None, None]
-        both = torch.cat([frame, change], 3).permute(0, 3, 1, 2) / 255
-        logits, state = self.head(self.frames(both)[:, None], state[None])
-        return logits[:, 0].softmax(-1), state[0], frame, count + 1
+        edges = self.changes.conv(x[:, 0].permute(0, 3, 1, 2) / 255)
+        begun = (count > 0).to(edges.dtype)[:, None, None, None]
+        maps = self.changes.joined(edges, begun * before + (1 - begun) * edges)
+        logits, state = self.head(self.frames(maps)[:, None], state[None])
+        return logits[:, 0].softmax(-1), state[0], edges, count + 1
 
 
 class ShippedHead(nn.Module):

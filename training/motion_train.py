@@ -40,7 +40,7 @@ _Loss = tuple[Tensor, dict[str, float]]
 
 #: Episodes, and batches of each part of the training.
 EPISODES = 4200
-STEPS = {'volume': 900, 'frames': 300, 'poses': 1000, 'heads': 1000, 'recurrent': 900,
+STEPS = {'volume': 500, 'frames': 300, 'poses': 1000, 'heads': 1000, 'recurrent': 450,
          'stream': 200}
 _BATCH = 32
 _FRAME_BATCH = 96
@@ -178,17 +178,20 @@ def _take(batches: Iterator[_Batch],
 
 
 @torch.no_grad()
-def _both_ways(frames: nn.Module, episodes: Episodes, changes: bool) -> tuple[Tensor, Tensor]:
+def _both_ways(model: nn.Module, episodes: Episodes) -> tuple[Tensor, Tensor]:
     """Return the features float32 [N, T, F] of all frames, and of their mirror images."""
-    frames.eval()
+    model.eval()
     found = []
     for mirror in (False, True):
         parts = []
         for pixels in episodes.frames:
             images = (pixels.flip(2) if mirror else pixels).permute(0, 3, 1, 2).float() / 255
-            if changes:
-                images = torch.cat([images, images - torch.cat([images[:1], images[:-1]])], 1)
-            parts.append(frames(images))
+            if isinstance(model, motion_models.RecurrentModel):
+                edges = model.changes.conv(images)
+                images = model.changes.joined(edges, torch.cat([edges[:1], edges[:-1]]))
+                parts.append(model.frames(images))
+            else:
+                parts.append(model(images))
         found.append(torch.stack(parts))
     return found[0], found[1]
 
@@ -282,25 +285,21 @@ def train_motions(seed: int, shorten: float, workers: int) -> Models:
         return fit(model(), batches, steps, rate, 1.0, loss, None)
 
     def started() -> nn.Module:
-        """Way 3 begins with the head of way 2, and with its CNN as far as it sees frames."""
+        """Way 3 begins with the weights of way 2, and then learns as a whole."""
         model = motion_models.RecurrentModel()
-        weights = encoder.state_dict()
-        first = next(iter(weights))
-        weights[first] = torch.cat([weights[first], weights[first] / 2], 1)
-        model.frames.load_state_dict(weights)
-        model.head.load_state_dict(recurrent_head.state_dict())
+        model.start(encoder, recurrent_head)
         return Volumes(model, (0, 1, 4, 2, 3))
 
     volume = run(0, 'volume', lambda: Volumes(motion_models.VolumeModel(), (0, 4, 1, 2, 3)),
                  windows, _classes).model
     voting = run(1, 'frames', motion_models.FrameClassifier, _single_frames, _classes)
     encoder = run(2, 'poses', motion_models.PoseModel, _posed_frames, _poses).frames
-    both = _both_ways(encoder, episodes, changes=False)
+    both = _both_ways(encoder, episodes)
     recurrent_head = run(3, 'heads', lambda: _Each(motion_models.RecurrentHead()),
                          _feature_windows, _classes, both).head
     dense_head = run(4, 'heads', motion_models.DenseHead, _feature_windows, _classes, both)
     recurrent = run(5, 'recurrent', started, windows, _classes, rate=2e-3).model
-    both = _both_ways(recurrent.frames, episodes, changes=True)
+    both = _both_ways(recurrent, episodes)
     stream_head = run(6, 'stream', lambda: copy.deepcopy(_Each(recurrent.head)), _sequences,
                       _stream_classes, both, rate=1e-3).head
     return Models(voting, encoder, recurrent_head, dense_head, recurrent, stream_head, volume)
