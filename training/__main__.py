@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
                         help='write the weights (.pt) every 500 steps')
     parser.add_argument('--images', type=int, default=1000, help='unseen images in the report')
     parser.add_argument('--crops', type=int, default=5000, help='unseen crops in the report')
-    parser.add_argument('--windows', type=int, default=1200,
+    parser.add_argument('--windows', type=int, default=600,
                         help='unseen windows in the report on motions')
     parser.add_argument('--motions', type=Path, default=_ROOT / 'training/runs/motions',
                         help='directory for the models of motions that do not ship')

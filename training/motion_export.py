@@ -135,7 +135,7 @@ def _modules(trained: Models) -> dict[str, nn.Module]:
         'motion_features': models.ShippedFrames(trained.encoder, False),
         'motion_rnn': models.ShippedHead(trained.recurrent_head),
         'motion_cnn_rnn': models.ShippedWindow(trained.recurrent, True),
-        'motion_stream': models.ShippedStream(trained.recurrent, trained.stream_head),
+        'motion_stream': models.ShippedStream(trained.encoder, trained.stream_head),
         'motion_mlp': models.ShippedHead(trained.dense_head),
         'motion_3dcnn': models.ShippedWindow(trained.volume, False)}
     return {name: copy.deepcopy(module).eval() for name, module in modules.items()}
@@ -146,7 +146,7 @@ def _write_model(module: nn.Module, path: Path, way: Way) -> None:
     inputs = ['images' if way.layout else 'features']
     outputs = ['probabilities' if way.name != 'motion_features' else 'features']
     if way.name == 'motion_stream':
-        given += (torch.zeros(1, models.STATE), torch.zeros(1, models.STEM, 15, 20),
+        given += (torch.zeros(1, models.STATE), torch.zeros(1, *_FRAME),
                   torch.zeros(1, dtype=torch.int64))
         states = ('state', 'before', 'count')
         inputs, outputs = [*inputs, *states], [*outputs, *(f'next_{name}' for name in states)]

@@ -19,15 +19,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch import Tensor
+import torch.nn.functional as functional
 
 from training.models import ConvUnit
 from training.motions import FRAMES
 from training.motions import MOTIONS
 
-#: Length of a frame's features, channels of the first layer, and length of the state of the recurrent models.
+#: Lengths of a frame's features and of the recurrent models' state; numbers of `changes`.
 FEATURES = 64
-STEM = 16
 STATE = 64
+CHANGES = 200
 #: Numbers of a pose (see Episode).
 POSE = 6
 
@@ -38,7 +39,7 @@ class Frames(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvUnit(3, STEM, 6, 4), ConvUnit(STEM, 32, 3, 2), ConvUnit(32, 48, 3, 2),
+            ConvUnit(3, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2),
             nn.Flatten(), nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,23 +47,24 @@ class Frames(nn.Module):
         return self.body(x)
 
 
-class Changes(nn.Module):
-    """The first layer of ways 3 and 5: edges in each frame, and how they differ from before."""
+def changes(x: Tensor, before: Tensor) -> Tensor:
+    """
+    Return what changed between frames, on a coarse grid.
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, STEM, 6, 4, 1, bias=False)
-        self.norm = nn.BatchNorm2d(2 * STEM, momentum=0.03)
+    Parameters
+    ----------
+    x, before
+        float32 [B, 3, 60, 80], RGB 0..1.
 
-    def windows(self, x: Tensor) -> Tensor:
-        """Return [B * FRAMES, 2 * STEM, 15, 20] for [B, FRAMES, 3, 60, 80]; first frame: none."""
-        edges = self.conv(x.flatten(0, 1)).unflatten(0, (-1, FRAMES))
-        before = torch.cat([edges[:, :1], edges[:, :-1]], 1)
-        return self.joined(edges.flatten(0, 1), before.flatten(0, 1))
+    Returns
+    -------
+    Tensor
+        float32 [B, CHANGES], the mean of the difference in each cell, then of its size.
 
-    def joined(self, edges: Tensor, before: Tensor) -> Tensor:
-        """Return both after their activation, [B, 2 * STEM, 15, 20]."""
-        return self.norm(torch.cat([edges, edges - before], 1)).relu()
+    """
+    difference = (x - before).mean(1, keepdim=True) * 10
+    cells = [functional.avg_pool2d(each, (6, 8)) for each in (difference, difference.abs())]
+    return torch.cat(cells, 1).flatten(1)
 
 
 class FrameClassifier(nn.Module):
@@ -94,9 +96,9 @@ class PoseModel(nn.Module):
 class RecurrentHead(nn.Module):
     """Ways 2 and 3, after the CNN: a GRU over the features of frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, inside: int = FEATURES) -> None:
         super().__init__()
-        self.gru = nn.GRU(FEATURES, STATE, batch_first=True)
+        self.gru = nn.GRU(inside, STATE, batch_first=True)
         self.to_class = nn.Linear(STATE, len(MOTIONS))
 
     def forward(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -119,36 +121,18 @@ class DenseHead(nn.Module):
 
 
 class RecurrentModel(nn.Module):
-    """Way 3: CNN and GRU in one; the CNN sees each frame and what changed in it."""
+    """Way 3: CNN and GRU in one; the GRU also sees what changed from frame to frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, frames: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.changes = Changes()
-        self.frames = nn.Sequential(
-            ConvUnit(2 * STEM, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
-            nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
-        self.head = RecurrentHead()
-
-    @torch.no_grad()
-    def start(self, encoder: Frames, head: RecurrentHead) -> None:
-        """Begin as way 2, whose results this model then has: what changed is ignored at first."""
-        first, *rest = encoder.body
-        self.changes.conv.load_state_dict(first[0].state_dict())
-        for mine, theirs in zip(self.changes.norm.state_dict().values(),
-                                first[1].state_dict().values()):
-            if mine.dim():
-                mine[:STEM] = theirs
-        for mine, theirs in zip(list(self.frames)[1:], rest[1:]):
-            mine.load_state_dict(theirs.state_dict())
-        self.frames[0][1].load_state_dict(rest[0][1].state_dict())
-        self.frames[0][0].weight[:, :STEM] = rest[0][0].weight
-        self.frames[0][0].weight[:, STEM:] *= 0.1
-        self.head.load_state_dict(head.state_dict())
+        self.frames, self.head = frames, head
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits [B, C] for windows float32 [B, T, 3, H, W]."""
-        features = self.frames(self.changes.windows(x)).unflatten(0, (-1, FRAMES))
-        return self.head(features)[0][:, -1]
+        """Return logits [B, C] for windows float32 [B, FRAMES, 3, H, W]."""
+        before = torch.cat([x[:, :1], x[:, :-1]], 1).flatten(0, 1)
+        frames = x.flatten(0, 1)
+        both = torch.cat([self.frames(frames), changes(frames, before)], 1)
+        return self.head(both.unflatten(0, (-1, FRAMES)))[0][:, -1]
 
 
 def _unit3d(inside: int, outside: int, kernel: tuple[int, int, int],
@@ -159,20 +143,19 @@ def _unit3d(inside: int, outside: int, kernel: tuple[int, int, int],
 
 
 class VolumeModel(nn.Module):
-    """Way 5: convolutions over time, height and width of frames and of what changed in them."""
+    """Way 5: convolutions over time, height and width."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.changes = Changes()
         self.body = nn.Sequential(
-            _unit3d(2 * STEM, 32, (1, 3, 3), (1, 2, 2)), _unit3d(32, 48, (3, 3, 3), (2, 2, 2)),
-            nn.Flatten(), nn.Dropout(0.2), nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
+            _unit3d(3, 16, (1, 6, 6), (1, 4, 4)), _unit3d(16, 32, (1, 3, 3), (1, 2, 2)),
+            _unit3d(32, 48, (3, 3, 3), (2, 2, 2)), nn.Flatten(), nn.Dropout(0.2),
+            nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
             nn.Linear(64, len(MOTIONS)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, 3, T, H, W]."""
-        maps = self.changes.windows(x.transpose(1, 2)).unflatten(0, (-1, FRAMES))
-        return self.body(maps.transpose(1, 2))
+        return self.body(x)
 
 
 class ShippedFrames(nn.Module):
@@ -204,9 +187,9 @@ class ShippedWindow(nn.Module):
 class ShippedStream(nn.Module):
     """Way 3 as it ships with a state: one frame a run, pixels 0..255."""
 
-    def __init__(self, model: RecurrentModel, head: nn.Module) -> None:
+    def __init__(self, frames: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.changes, self.frames, self.head = model.changes, model.frames, head
+        self.frames, self.head = frames, head
 
     def forward(self, x: Tensor, state: Tensor, before: Tensor,
                 count: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -220,7 +203,7 @@ class ShippedStream(nn.Module):
         state
             float32 [B, STATE], of the GRU.
         before
-            float32 [B, STEM, 15, 20], edges in the frame before.
+            float32 [B, 3, H, W], the frame before, 0..1.
         count
             int64 [B], frames so far: in the first one nothing has changed.
 
@@ -230,11 +213,12 @@ class ShippedStream(nn.Module):
             Probabilities [B, C], and the next three states.
 
         """
-        edges = self.changes.conv(x[:, 0].permute(0, 3, 1, 2) / 255)
-        begun = (count > 0).to(edges.dtype)[:, None, None, None]
-        maps = self.changes.joined(edges, begun * before + (1 - begun) * edges)
-        logits, state = self.head(self.frames(maps)[:, None], state[None])
-        return logits[:, 0].softmax(-1), state[0], edges, count + 1
+        frame = x[:, 0].permute(0, 3, 1, 2) / 255
+        begun = (count > 0).to(frame.dtype)[:, None, None, None]
+        both = torch.cat([self.frames(frame),
+                          changes(frame, begun * before + (1 - begun) * frame)], 1)
+        logits, state = self.head(both[:, None], state[None])
+        return logits[:, 0].softmax(-1), state[0], frame, count + 1
 
 
 class ShippedHead(nn.Module):
