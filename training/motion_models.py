@@ -19,16 +19,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch import Tensor
-import torch.nn.functional as functional
 
 from training.models import ConvUnit
 from training.motions import FRAMES
 from training.motions import MOTIONS
 
-#: Lengths of a frame's features and of the recurrent models' state; numbers of `changes`.
+#: Length of a frame's features, and of the state of the recurrent models.
 FEATURES = 64
 STATE = 64
-CHANGES = 200
 #: Numbers of a pose (see Episode).
 POSE = 6
 
@@ -39,32 +37,12 @@ class Frames(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvUnit(3, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2),
-            nn.Flatten(), nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
+            ConvUnit(3, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
+            nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32 [B, FEATURES] for frames float32 [B, 3, 60, 80], RGB 0..1."""
         return self.body(x)
-
-
-def changes(x: Tensor, before: Tensor) -> Tensor:
-    """
-    Return what changed between frames, on a coarse grid.
-
-    Parameters
-    ----------
-    x, before
-        float32 [B, 3, 60, 80], RGB 0..1.
-
-    Returns
-    -------
-    Tensor
-        float32 [B, CHANGES], the mean of the difference in each cell, then of its size.
-
-    """
-    difference = (x - before).mean(1, keepdim=True) * 10
-    cells = [functional.avg_pool2d(each, (6, 8)) for each in (difference, difference.abs())]
-    return torch.cat(cells, 1).flatten(1)
 
 
 class FrameClassifier(nn.Module):
@@ -96,9 +74,9 @@ class PoseModel(nn.Module):
 class RecurrentHead(nn.Module):
     """Ways 2 and 3, after the CNN: a GRU over the features of frames."""
 
-    def __init__(self, inside: int = FEATURES) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.gru = nn.GRU(inside, STATE, batch_first=True)
+        self.gru = nn.GRU(FEATURES, STATE, batch_first=True)
         self.to_class = nn.Linear(STATE, len(MOTIONS))
 
     def forward(self, features: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -121,18 +99,17 @@ class DenseHead(nn.Module):
 
 
 class RecurrentModel(nn.Module):
-    """Way 3: CNN and GRU in one; the GRU also sees what changed from frame to frame."""
+    """Way 3: CNN and GRU in one."""
 
-    def __init__(self, frames: nn.Module, head: nn.Module) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.frames, self.head = frames, head
+        self.frames = Frames()
+        self.head = RecurrentHead()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits [B, C] for windows float32 [B, FRAMES, 3, H, W]."""
-        before = torch.cat([x[:, :1], x[:, :-1]], 1).flatten(0, 1)
-        frames = x.flatten(0, 1)
-        both = torch.cat([self.frames(frames), changes(frames, before)], 1)
-        return self.head(both.unflatten(0, (-1, FRAMES)))[0][:, -1]
+        """Return logits [B, C] for windows float32 [B, T, 3, H, W]."""
+        features = self.frames(x.flatten(0, 1)).unflatten(0, (-1, FRAMES))
+        return self.head(features)[0][:, -1]
 
 
 def _unit3d(inside: int, outside: int, kernel: tuple[int, int, int],
@@ -187,38 +164,15 @@ class ShippedWindow(nn.Module):
 class ShippedStream(nn.Module):
     """Way 3 as it ships with a state: one frame a run, pixels 0..255."""
 
-    def __init__(self, frames: nn.Module, head: nn.Module) -> None:
+    def __init__(self, frames: Frames, head: RecurrentHead) -> None:
         super().__init__()
         self.frames, self.head = frames, head
 
-    def forward(self, x: Tensor, state: Tensor, before: Tensor,
-                count: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """
-        Run on one frame of each stream.
-
-        Parameters
-        ----------
-        x
-            float32 [B, 1, H, W, 3], 0..255.
-        state
-            float32 [B, STATE], of the GRU.
-        before
-            float32 [B, 3, H, W], the frame before, 0..1.
-        count
-            int64 [B], frames so far: in the first one nothing has changed.
-
-        Returns
-        -------
-        tuple
-            Probabilities [B, C], and the next three states.
-
-        """
-        frame = x[:, 0].permute(0, 3, 1, 2) / 255
-        begun = (count > 0).to(frame.dtype)[:, None, None, None]
-        both = torch.cat([self.frames(frame),
-                          changes(frame, begun * before + (1 - begun) * frame)], 1)
-        logits, state = self.head(both[:, None], state[None])
-        return logits[:, 0].softmax(-1), state[0], frame, count + 1
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return probabilities [B, C] and the state [B, S] for frames [B, 1, H, W, 3]."""
+        features = self.frames(x[:, 0].permute(0, 3, 1, 2) / 255)
+        logits, state = self.head(features[:, None], state[None])
+        return logits[:, 0].softmax(-1), state[0]
 
 
 class ShippedHead(nn.Module):

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-import copy
 from dataclasses import dataclass
 from functools import partial
 import multiprocessing
@@ -40,7 +39,7 @@ _Loss = tuple[Tensor, dict[str, float]]
 
 #: Episodes, and batches of each part of the training.
 EPISODES = 4200
-STEPS = {'volume': 700, 'frames': 300, 'poses': 1000, 'heads': 1000, 'stream': 600}
+STEPS = {'volume': 700, 'frames': 300, 'poses': 1000, 'heads': 1000}
 _BATCH = 32
 _FRAME_BATCH = 96
 #: What becomes of each class when left and right are exchanged, and when time goes back.
@@ -81,7 +80,6 @@ class Models:
     recurrent_head: nn.Module
     dense_head: nn.Module
     recurrent: nn.Module
-    stream_head: nn.Module
     volume: nn.Module
 
 
@@ -178,59 +176,28 @@ def _take(batches: Iterator[_Batch],
 
 @torch.no_grad()
 def _both_ways(frames: nn.Module, episodes: Episodes) -> tuple[Tensor, Tensor]:
-    """Return features and changes float32 [N, T, F + CHANGES], as they are and mirrored."""
+    """Return the features float32 [N, T, F] of all frames, and of their mirror images."""
     frames.eval()
-    found = []
-    for mirror in (False, True):
-        parts = []
-        for pixels in episodes.frames:
-            images = (pixels.flip(2) if mirror else pixels).permute(0, 3, 1, 2).float() / 255
-            parts.append(torch.cat([frames(images), motion_models.changes(
-                images, torch.cat([images[:1], images[:-1]]))], 1))
-        found.append(torch.stack(parts))
-    return found[0], found[1]
+    return tuple(torch.stack([  # type: ignore[return-value]
+        frames((images.flip(2) if mirror else images).permute(0, 3, 1, 2).float() / 255)
+        for images in episodes.frames]) for mirror in (False, True))
 
 
 def _feature_windows(rng: np.random.Generator, features: tuple[Tensor, Tensor],
-                     with_changes: bool, episodes: Episodes) -> Iterator[_Batch]:
+                     episodes: Episodes) -> Iterator[_Batch]:
     """Yield windows of features [B, T, F] and classes; features of both ways round are given."""
     usable = (episodes.labels == episodes.wanted[:, None]).numpy()
     offsets = torch.arange(-motions.FRAMES + 1, 1)
-    width, half = motion_models.FEATURES, motion_models.CHANGES // 2
     while True:
         chosen = torch.from_numpy(rng.integers(len(usable), size=64))
         ends = torch.tensor([int(rng.choice(np.flatnonzero(usable[i]))) for i in chosen])
-        mirrored, reverse = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
-        labels = episodes.wanted[chosen]
-        labels = _MIRRORED[labels] if mirrored else labels
-        labels = _REVERSED[labels] if reverse else labels
-        rows, steps = chosen[:, None], ends[:, None] + offsets
-        if reverse:
-            steps = steps.flip(1)
-        given = features[mirrored][rows, steps]
-        if not with_changes:
-            yield given[..., :width], labels
-            continue
-        if reverse:
-            # What changed since the next frame: the opposite of what will have changed in it.
-            after = torch.clamp(steps + 1, max=motions.EPISODE_FRAMES - 1)
-            later = features[mirrored][rows, after]
-            given[..., width:] = later[..., width:]
-            given[..., width:width + half] *= -1
-        given[:, 0, width:] = 0
-        yield given, labels
-
-
-def _sequences(rng: np.random.Generator, features: tuple[Tensor, Tensor],
-               episodes: Episodes) -> Iterator[_Batch]:
-    """Yield features of whole episodes [B, T, F], and the class at each frame [B, T], or -1."""
-    while True:
-        chosen = torch.from_numpy(rng.integers(len(episodes.labels), size=64))
         mirrored = bool(rng.random() < 0.5)
-        labels = episodes.labels[chosen]
+        labels, steps = episodes.wanted[chosen], offsets
         if mirrored:
-            labels = torch.where(labels < 0, labels, _MIRRORED[labels])
-        yield features[mirrored][chosen], labels
+            labels = _MIRRORED[labels]
+        if rng.random() < 0.5:
+            labels, steps = _REVERSED[labels], offsets.flip(0)
+        yield features[mirrored][chosen[:, None], ends[:, None] + steps], labels
 
 
 class _Each(nn.Module):
@@ -242,14 +209,6 @@ class _Each(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.head(features)[0]
-
-
-def _stream_classes(model: nn.Module,
-                    batch: _Batch) -> _Loss:
-    logits, labels = model(batch[0]).float(), batch[1]
-    loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-1,
-                                    label_smoothing=0.03)
-    return loss, {'class': float(loss.detach())}
 
 
 class Volumes(nn.Module):
@@ -283,31 +242,24 @@ def train_motions(seed: int, shorten: float, workers: int) -> Models:
 
     def run(number: int, name: str, model: Callable[[], nn.Module],
             make: Callable[..., Iterator[_Batch]], loss: Callable[..., _Loss],
-            *inputs: object, rate: float = 2e-3, of: Episodes = episodes) -> nn.Module:
+            *inputs: object, rate: float = 2e-3) -> nn.Module:
         """Train one model; its chance does not depend on the ones before."""
         print(f'motions: {name}', flush=True)
         torch.manual_seed(1000 * seed + number)
         steps = max(1, round(STEPS[name] * shorten))
         rng = np.random.default_rng((seed, 6, number))
-        batches = _take(make(rng, *inputs, of), steps)
+        batches = _take(make(rng, *inputs, episodes), steps)
         return fit(model(), batches, steps, rate, 1.0, loss, None)
 
     volume = run(0, 'volume', lambda: Volumes(motion_models.VolumeModel(), (0, 4, 1, 2, 3)),
                  windows, _classes).model
     voting = run(1, 'frames', motion_models.FrameClassifier, _single_frames, _classes)
     encoder = run(2, 'poses', motion_models.PoseModel, _posed_frames, _poses).frames
-    count = max(6, len(episodes.frames) // 2)
-    half = Episodes(episodes.frames[:count], episodes.labels[:count], episodes.poses[:count],
-                    episodes.wanted[:count])
-    both = _both_ways(encoder, half)
+    both = _both_ways(encoder, episodes)
     recurrent_head = run(3, 'heads', lambda: _Each(motion_models.RecurrentHead()),
-                         _feature_windows, _classes, both, False, of=half).head
-    dense_head = run(4, 'heads', motion_models.DenseHead, _feature_windows, _classes, both, False,
-                     of=half)
-    wide_head = run(5, 'heads', lambda: _Each(motion_models.RecurrentHead(
-        motion_models.FEATURES + motion_models.CHANGES)), _feature_windows, _classes, both, True,
-        of=half).head
-    recurrent = motion_models.RecurrentModel(encoder, wide_head)
-    stream_head = run(6, 'stream', lambda: copy.deepcopy(_Each(wide_head)), _sequences,
-                      _stream_classes, both, rate=1e-3, of=half).head
-    return Models(voting, encoder, recurrent_head, dense_head, recurrent, stream_head, volume)
+                         _feature_windows, _classes, both).head
+    dense_head = run(4, 'heads', motion_models.DenseHead, _feature_windows, _classes, both)
+    recurrent = motion_models.RecurrentModel()
+    recurrent.frames.load_state_dict(encoder.state_dict())
+    recurrent.head.load_state_dict(recurrent_head.state_dict())
+    return Models(voting, encoder, recurrent_head, dense_head, recurrent, volume)
