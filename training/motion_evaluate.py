@@ -141,7 +141,7 @@ def measure_motions(directory: Path, seed: int, count: int, part: int = UNSEEN) 
             'left_or_right': round(float(
                 ((scores[sides, 2] > scores[sides, 3]) == (labels[sides] == 2)).mean()), 4),
             'false_alarms': round(float(
-                ((scores[labels == motions.NOTHING, :motions.NOTHING]).max(1) >= THRESHOLD).mean()), 4),
+                sure[labels == motions.NOTHING].mean()), 4),
             'reported': round(float(sure[labels != motions.NOTHING].mean()), 4),
             'reported_right': round(float(right[sure].mean()), 4) if sure.any() else None,
             'reported_by_class': {motion: round(float((sure & right)[labels == i].mean()), 4)

@@ -42,19 +42,23 @@ def test_unseen_windows_are_named(pipeline: Pipeline) -> None:
     from training import motions
     bare = onnxruntime.InferenceSession(
         str(MODELS / 'cards_motion.onnx'), providers=['CPUExecutionProvider'])
-    right = []
-    for number in range(72):
+    right, sure = [], []
+    for number in range(150):
         label = number % len(motions.MOTIONS)
         window, _, _ = motions.make_window((31, number), label, unseen=True)
         result = list(pipeline.clips(
             ((5 + i / RATE, frame) for i, frame in enumerate(window)),
             options=Options(score_threshold=0.0, top_k=6)))[-1]
-        scores = bare.run(None, {'images': np.ascontiguousarray(window.transpose(3, 0, 1, 2)[None], np.float32)})[0][0]
+        volume = np.ascontiguousarray(window.transpose(3, 0, 1, 2)[None], np.float32)
+        scores = bare.run(None, {'images': volume})[0][0]
         assert (result.t0, result.t1) == pytest.approx((5.0, 5.9))
         for name, score in zip(result.labels, result.scores):
             assert score == pytest.approx(scores[motions.MOTIONS.index(name)], abs=1e-4)
         right.append(int(scores.argmax()) == label)
-    # The report says 63.5 %; chance is 17 %.
+        if scores.argmax() != motions.NOTHING and scores.max() >= 0.7:
+            sure.append(right[-1])
+    # The report says 63.5 % of all and 94 % of those above the threshold; chance is 17 %.
+    assert len(sure) >= 30 and np.mean(sure) >= 0.85, f'{np.mean(sure):.3f}'
     assert np.mean(right) >= 0.5, f'{np.mean(right):.3f}'
 
 
@@ -83,7 +87,7 @@ def test_the_video_shows_what_is_written_of_it(pipeline: Pipeline) -> None:
 
 
 def test_report_repeats_the_file_and_the_card_the_report() -> None:
-    """The figures are of the shipped file; way 1 is hardly better than chance at left and right."""
+    """The figures are of the shipped file; way 1 hardly tells left from right."""
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))['motions']
     assert report['windows'] >= 600
     shipped = report['ways'][report['shipped']]
