@@ -284,6 +284,10 @@ def _free_mib() -> float:
 def tune(request: Request, data: Data, say: Say = lambda _: None) -> Outcome:
     """Measure and write the records; errors are raised if the default itself does not run."""
     declared = resolve(request.model)
+    if declared.source.remote:
+        raise OptionsError(
+            f'{declared.name} runs on {declared.source.remote}, where nothing can be tuned from '
+            'here; name the model file, or remove source.remote')
     with tempfile.TemporaryDirectory(prefix='ros2_classify_tune_') as name:
         with Tuning(request, data, Path(name), say) as run:
             run.ask_runtimes()

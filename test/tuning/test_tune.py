@@ -31,7 +31,7 @@ from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify.testing import save_color_classifier
 from ros2_classify.tuning.candidates import Candidate, first_wave, second_wave, thread_counts
 from ros2_classify.tuning.measure import command, drift, interval, Measured, rounds, WorkerProcess
-from ros2_classify.tuning.tune import busy_with, Request
+from ros2_classify.tuning.tune import busy_with, Request, tune
 
 
 def test_candidates_are_what_is_installed() -> None:
@@ -119,6 +119,13 @@ def test_a_candidate_that_fails_is_out_but_not_the_default() -> None:
     assert found[other].refused == 'gone' and len(found[default].rounds) == 3
     with pytest.raises(EngineError, match='gone'):
         rounds({default: fails}, default, 3, 0.0, float('inf'))  # type: ignore[dict-item]
+
+
+def test_a_remote_model_is_not_tuned(tmp_path: Path) -> None:
+    path = tmp_path / 'far.yaml'
+    path.write_text('source: {remote: "http://127.0.0.1:9/far"}')
+    with pytest.raises(OptionsError, match='far runs on http://127.0.0.1:9/far, where nothing'):
+        tune(Request(str(path)), None)  # type: ignore[arg-type]
 
 
 def test_no_drift_without_enough_rounds() -> None:
