@@ -143,7 +143,7 @@ def measure_motions(directory: Path, seed: int, count: int, part: int = UNSEEN) 
             'false_alarms': round(float(
                 sure[labels == motions.NOTHING].mean()), 4),
             'reported': round(float(sure[labels != motions.NOTHING].mean()), 4),
-            'reported_right': round(float(right[sure].mean()), 4) if sure.any() else None,
+            'reported_right': round(float(right[sure].mean()), 4) if sure.any() else 0.0,
             'reported_by_class': {motion: round(float((sure & right)[labels == i].mean()), 4)
                                   for i, motion in enumerate(motions.MOTIONS[:-1])},
             'confusion': [[int(((labels == i) & (found == j)).sum())
