@@ -48,7 +48,7 @@ class FakeServer:
         self.version = '1'
         self.max_batch = 0
         self.shares = True  # knows shared memory
-        self.regions: dict[str, tuple[str, int]] = {}
+        self.regions: dict[str, mmap.mmap] = {}
         self.token = ''
         self.status: tuple[int, str] | None = None  # replied to each inference
         self.reply: bytes | None = None  # in place of outputs: JSON text, its header
@@ -67,9 +67,8 @@ class FakeServer:
         return {'name': self.name, 'versions': [self.version], 'platform': 'fake',
                 'inputs': self.inputs, 'outputs': self.outputs}
 
-    def region(self, name: str) -> mmap.mmap:
-        """Open a region that a client registered; KeyError if it did not."""
-        key, size = self.regions[name]
+    def open_region(self, key: str, size: int) -> mmap.mmap:
+        """Open what a client registers."""
         number = os.open(f'/dev/shm{key}', os.O_RDWR)  # noqa: S108
         try:
             return mmap.mmap(number, size)
@@ -82,7 +81,7 @@ class FakeServer:
         for row in [*text['inputs'], *text['outputs']]:
             if 'shared_memory_region' in row['parameters']:
                 name = row['parameters']['shared_memory_region']
-                opened[name] = self.region(name)
+                opened[name] = self.regions[name]
         for row in text['inputs']:
             about = row['parameters']
             if 'shared_memory_region' in about:
@@ -169,7 +168,7 @@ def serving(fake: FakeServer | None = None, port: int = 0,
                     return self._error(404, 'Not Found')
                 about = json.loads(body)
                 if parts[-1] == 'register':
-                    fake.regions[parts[-2]] = about['key'], about['byte_size']
+                    fake.regions[parts[-2]] = fake.open_region(about['key'], about['byte_size'])
                 else:
                     fake.regions.pop(parts[-2], None)
                 return self._send(200, b'')

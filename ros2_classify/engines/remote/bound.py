@@ -129,6 +129,8 @@ class Bound:
                 self._blocks.append(Block(shapes))
             for block in self._blocks:
                 connection.register(block, deadline)
+                # The server has opened it: nothing is left if this process is killed.
+                block.unlink()
         except (NoRegionError, OSError, ValueError) as error:
             self._refuse(str(error))
         except BaseException:

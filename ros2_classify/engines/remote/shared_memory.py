@@ -69,7 +69,11 @@ class Block:
         return np.frombuffer(
             self._memory, dtype, math.prod(shape), offset).reshape(shape)
 
+    def unlink(self) -> None:
+        """Remove its name; who has opened it keeps its memory."""
+        (_PLACE / self.name).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Remove its name; the memory goes with the last array in it."""
-        (_PLACE / self.name).unlink(missing_ok=True)
+        self.unlink()
         self.arrays.clear()

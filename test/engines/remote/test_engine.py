@@ -75,6 +75,7 @@ def test_outputs_are_those_of_the_model(opened, fake, query):
     image = IMAGE.copy()
     run = bind(engine, {'image': image})
     assert np.allclose(run()['scores'], WANTED, atol=1e-6)
+    assert blocks() == before  # nothing is left of a process that is killed
     image[:] = 1.0  # read in place
     assert np.allclose(run()['scores'], 1.0)
     assert np.allclose(engine.infer({'image': IMAGE})['scores'], WANTED, atol=1e-6)
