@@ -21,8 +21,9 @@ from shared_data import ROOT
 
 SETUPS = ['setup.py', *sorted(
     str(path.relative_to(ROOT)) for path in ROOT.glob('packages/*/setup.py'))]
-# Of no extra: tools of a reader, and one that only an NVIDIA GPU needs.
-MORE = {'jupyterlab', 'tensorrt', 'rosbags', 'onnxruntime-gpu', 'uv'}
+# Of no extra: tools of a reader, model servers, and what only an NVIDIA GPU needs.
+MORE = {'jupyterlab', 'tensorrt', 'rosbags', 'onnxruntime-gpu', 'uv',
+        'kserve', 'mlserver', 'nvidia-pytriton'}
 PLACES = [path for pattern in (
     'ros2_classify/**/*.py', 'packages/*/ros2_classify_*/**/*.py', 'docs/**/*.md', '*.md',
     'examples/*.md', 'training/*.md', 'docker/*.md') for path in sorted(ROOT.glob(pattern))]

@@ -226,8 +226,8 @@ def test_the_wheel_offers_the_extras(wheel):
     metadata = next(name for name in wheel.namelist() if name.endswith('/METADATA'))
     text = wheel.read(metadata).decode()
     assert set(re.findall(r'^Provides-Extra: (\w+)', text, re.MULTILINE)) == {
-        'bag', 'completion', 'cpu', 'eval', 'fonts', 'gpu', 'mcap', 'openvino', 'tensorflow',
-        'test', 'tools', 'training'}
+        'bag', 'completion', 'cpu', 'eval', 'fonts', 'gpu', 'mcap', 'openvino', 'remote',
+        'tensorflow', 'test', 'tools', 'training'}
     assert 'Requires-Dist: onnxruntime' in text
     # Without an extra, no build of onnxruntime comes: one that is there already is not doubled.
     for line in text.splitlines():

@@ -55,8 +55,8 @@ def import_grpc() -> Any:
         return import_module('grpc')
     except ImportError as error:
         raise EngineError(
-            'a model server with grpc:// needs the package grpcio: pip install '
-            '"ros2_classify[remote]", or apt install python3-grpcio; http:// needs no package'
+            'a model server with grpc:// needs the package grpcio: pip install grpcio, or apt '
+            'install python3-grpcio; http:// needs no package'
         ) from error
 
 

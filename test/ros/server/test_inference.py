@@ -216,6 +216,7 @@ def test_the_provider_that_really_runs_decides_on_batches(monkeypatch, asked, pr
     monkeypatch.setattr(models, 'import_onnxruntime', lambda: SimpleNamespace(
         get_available_providers=lambda: ['CUDAExecutionProvider', 'CPUExecutionProvider']))
     monkeypatch.setattr(models.Pipeline, 'load', load)
+    monkeypatch.setattr(models, 'resolve', lambda name: make_model()[0].pipeline.descriptor)
     settings = {spec.name: spec.default for spec in PARAMETERS}
     log = SimpleNamespace(info=lambda text: None)
     model = load_model('colors', {**settings, 'max_batch': asked}, log, 4)

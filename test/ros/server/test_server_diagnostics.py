@@ -345,7 +345,7 @@ def test_losses_are_seen_and_all_is_counted_while_the_model_is_slow(
     # A quarter of a second and more, for each white image.
     model = save_sleeper(tmp_path, turns=200_000)
     large = tmp_path / 'large.png'
-    cv2.imwrite(str(large), np.full((1080, 1920, 3), 255, np.uint8))
+    cv2.imwrite(str(large), np.full((720, 1280, 3), 255, np.uint8))
     monkeypatch.setattr(server_node, 'PARAMETERS', tuple(
         replace(spec, default=str(model)) if spec.name == 'model' else spec
         for spec in server_node.PARAMETERS))

@@ -35,12 +35,12 @@ _TOPIC = '/image'
 _STOPPED = re.compile(
     r'stopped: (\d+) frames received, (\d+) \w+, (\d+) replaced by newer ones, '
     r'(\d+) [\w ]+, (\d+) unusable, (\d+) failed'
-    r'(?:, (\d+) beyond max_rate)?'
+    r'(?:, (\d+) beyond max_rate)?(?:, (\d+) of clips between results)?'
     r'(?:, (\d+) skipped after faults)?(?:, (\d+) dropped at the stop)?')
 _SHARED_MEMORY = Path('/dev/shm')
 _SEGMENT = re.compile(r'/dev/shm/(fast\w+_[0-9a-f]{16})_el\b')
 _COUNTS = ('received', 'published', 'replaced', 'no subscribers', 'unusable', 'failed',
-           'over rate', 'skipped', 'stopped')
+           'over rate', 'between', 'skipped', 'stopped')
 
 
 class Testbed:

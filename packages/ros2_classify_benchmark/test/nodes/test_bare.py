@@ -42,7 +42,7 @@ def test_the_loop_is_set_as_it_is_told(classifier, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['bare', json.dumps(settings)])
     monkeypatch.setattr(bare, 'Frames', Frames)
     monkeypatch.setattr(bare.signal, 'signal', lambda *_: None)
-    monkeypatch.setattr(bare, 'memory', Mock())
+    monkeypatch.setattr(bare, 'runtime', Mock())
     monkeypatch.setattr(
         bare, 'serve', lambda commands, ready: loops.append((commands['run'], ready)))
     given = []
