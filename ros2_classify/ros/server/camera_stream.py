@@ -549,8 +549,7 @@ class CameraStream:
                 outcome.labels)
             if outcome.stages is not None and isinstance(result, Detections):
                 result = self.clips.of_objects(
-                    result, outcome.stages, seconds_of(header.stamp), outcome.pixels,
-                    outcome.color)
+                    result, outcome.stages, frame.seconds, outcome.pixels, outcome.color)
             if self._events is not None and self._looks:
                 self._events.look(
                     result, header, seconds_of(header.stamp), self.tracking.live_ids,
