@@ -25,6 +25,7 @@ import pytest
 from rclpy.qos import QoSProfile
 from ros2_classify import ObjectClips, Pipeline
 from ros2_classify.ros.messages.image import to_image_msg
+from ros2_classify.ros.server.clips import CameraClips
 from ros2_classify_interfaces.srv import Classify
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray
@@ -135,6 +136,18 @@ def test_another_model_has_seen_nothing_of_the_clip(start, peer, tmp_path):
     film.show(second)
     peer.spin_until(lambda: len(results) == 10, 'results of the other model')
     assert [told(each) for each in results[5:]] == expected(other, second)
+
+
+def test_a_frame_between_two_models_is_the_first_of_the_new_one(tmp_path):
+    """It may come before the server has told the stream of the change."""
+    clips = CameraClips()
+    pixels = frames(1)[0][1]
+    with Pipeline.load(save_window(tmp_path)) as old, Pipeline.load(save_window(tmp_path)) as new:
+        for number in range(4):
+            result = clips.stream(old).offer(0.1 * number, pixels)
+        assert result is not None
+        assert clips.stream(new).offer(0.4, pixels) is None
+        assert clips.stream(new).reason == 'filling'
 
 
 def test_frames_that_come_too_fast_are_counted(start, peer, tmp_path):
