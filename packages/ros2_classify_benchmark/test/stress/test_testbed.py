@@ -29,7 +29,8 @@ def test_all_that_a_server_counts_is_read_from_its_log() -> None:
     found = counts(f'stopped: {first}; 5 ms\n[INFO] [server]: stopped: {second}; 5 ms\n')
     # Each counter of the server is one of these; what is received is all the others together.
     assert found == {'received': 36, 'published': 12, 'replaced': 4, 'no subscribers': 3,
-                     'unusable': 1, 'failed': 2, 'over rate': 2, 'between': 5, 'skipped': 3, 'stopped': 4}
+                     'unusable': 1, 'failed': 2, 'over rate': 2, 'between': 5, 'skipped': 3,
+                     'stopped': 4}
     assert len(found) == len(vars(first)) and sum(found.values()) == 2 * found['received']
 
 
