@@ -33,12 +33,11 @@ if TYPE_CHECKING:
     from ros2_classify.results.results import Result
 
     Image = NDArray[np.uint8]
-    Points = list[tuple[float, float]]
 
 IMAGE, ANNOTATIONS, RESULTS = '/camera/image_raw', '/server/annotations', '/results'
 _QUALITY = 90
-# Pixels that the outline of a mask may be off.
-_OUTLINE = 1.0
+_WHITE = (255, 255, 255)
+_KINDS = {'LINE_LOOP': 'LineLoop', 'LINE_LIST': 'LineList', 'POINTS': 'Points'}
 _SCHEMA = {
     'title': 'ros2_classify.Result', 'type': 'object', 'properties': {
         'source': {'type': 'string'}, 'stamp': {'type': 'number'}, 'model': {'type': 'string'},
@@ -108,9 +107,9 @@ def image_annotations(result: Any, at: Any) -> Any:
     from foxglove.messages import (
         Color, ImageAnnotations, Point2, PointsAnnotation, PointsAnnotationType, TextAnnotation)
     from ros2_classify.results.overlay_colors import colors_of, text_color
+    from ros2_classify.results.shapes import font_size, shapes_of, text_of
 
-    width, height = result.image_size
-    size = max(10.0, 0.025 * min(width, height))
+    size = font_size(result)
     message: dict[str, list[Any]] = {'points': [], 'texts': []}
     if result.task == 'embedding':
         return ImageAnnotations(timestamp=at)
@@ -120,57 +119,17 @@ def image_annotations(result: Any, at: Any) -> Any:
         return Color(r=red / 255, g=green / 255, b=blue / 255, a=alpha)
 
     for number, (row, bgr) in enumerate(zip(result.rows(), colors_of(result))):
-        for points, kind, filled in _shapes(result, number, row):
+        for shape in shapes_of(result, number):
             message['points'].append(PointsAnnotation(
-                timestamp=at, type=getattr(PointsAnnotationType, kind),
-                points=[Point2(x=float(x), y=float(y)) for x, y in points],
-                outline_color=paint((255, 255, 255) if kind == 'Points' else bgr),
-                fill_color=paint(bgr, 0.35 if filled else 0.0),
-                thickness=max(2.0, min(width, height) / 270) * (2 if kind == 'Points' else 1)))
+                timestamp=at, type=getattr(PointsAnnotationType, _KINDS[shape.kind]),
+                points=[Point2(x=x, y=y) for x, y in shape.points],
+                outline_color=paint(bgr if shape.colored else _WHITE),
+                fill_color=paint(bgr, shape.alpha),
+                thickness=shape.thickness))
         # Classes of the whole image are a list in its corner.
         x, y = row['box'][:2] if 'box' in row else (0.0, number * 1.5 * size)
         message['texts'].append(TextAnnotation(
             timestamp=at, position=Point2(x=float(x), y=float(y)), font_size=size,
-            text=' '.join(filter(None, (
-                row.get('id', ''), row['label'], f'{row["score"]:.2f}',
-                *(f'| {label} {score:.2f}' for _, label, score, _ in (
-                    result.said(number) if result.task == 'detection' else ()))))),
+            text=text_of(result, number),
             text_color=paint(text_color(bgr)), background_color=paint(bgr)))
     return ImageAnnotations(timestamp=at, **message)
-
-
-def _shapes(result: Any, number: int, row: dict[str, Any]) -> list[tuple[Points, str, bool]]:
-    """Return the lines of one row: points, kind, and whether the inside is tinted."""
-    if result.task == 'classification':
-        return []
-    if result.task == 'segmentation':
-        return [(line, 'LineLoop', True)
-                for line in _outlines(result.label_image == row['class_id'])]
-    shapes: list[tuple[Points, str, bool]] = []
-    if result.masks is not None:
-        instances = result.select([number]).instances()
-        shapes += [(line, 'LineLoop', True) for line in _outlines(instances > 0)]
-    if result.oriented is not None:
-        from ros2_classify.results.overlay_keypoints import corners_of
-
-        shapes.append((corners_of(result.oriented[number]), 'LineLoop', False))
-    else:
-        x1, y1, x2, y2 = row['box']
-        shapes.append(([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], 'LineLoop', False))
-    if result.keypoints is not None:
-        from ros2_classify.results.overlay_keypoints import limbs_of
-
-        points, limbs = limbs_of(result.keypoints, number)
-        shapes += [(limbs, 'LineList', False)] if limbs else []
-        shapes += [(points, 'Points', False)] if points else []
-    return shapes
-
-
-def _outlines(mask: Any) -> list[Points]:
-    import cv2
-    import numpy as np
-
-    found, _ = cv2.findContours(
-        np.asarray(mask, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return [[(x, y) for x, y in cv2.approxPolyDP(line, _OUTLINE, True)[:, 0].tolist()]
-            for line in found]

@@ -66,7 +66,8 @@ def skeleton_msgs(result: Detections, header: Any) -> list[Any]:
     """
     Return a ``Skeleton2D`` for each person, in the detections' order.
 
-    Places are parts of the image's width and height. The neck is as sure as the less sure
+    Places are parts of the image's width and height; as in OpenPose, whose points these are, one
+    that isn't in the image is 0, 0 with the score 0. The neck is as sure as the less sure
     shoulder.
     """
     found = result.keypoints
@@ -81,9 +82,11 @@ def skeleton_msgs(result: Detections, header: Any) -> list[Any]:
         msg.skeleton = [point() for _ in range(len(_BODY) + 1)]
         rows = {name.upper(): (*places[at[name]], scores[at[name]]) for name in _BODY}
         shoulders = [at[name] for name in _SHOULDERS]
-        rows['NECK'] = (*places[shoulders].mean(axis=0), scores[shoulders].min())
+        neck = scores[shoulders].min() if np.abs(places[shoulders] - 0.5).max() <= 0.5 else 0.0
+        rows['NECK'] = (*places[shoulders].mean(axis=0), neck)
         for name, (x, y, score) in rows.items():
             one = msg.skeleton[getattr(kind, name)]
-            one.x, one.y, one.c = float(x), float(y), float(score)
+            if score > 0 and 0 <= x <= 1 and 0 <= y <= 1:
+                one.x, one.y, one.c = float(x), float(y), float(score)
         messages.append(msg)
     return messages

@@ -138,7 +138,6 @@ _SECONDS = 1
 _LETTERS, _TRAIL = 0.12, 0.02
 # Positions of a trail, and trails.
 _LENGTH, _TRAILS = 60, 200
-_TEXT_SIZE = 12.0
 
 
 class Trails:
@@ -202,32 +201,6 @@ def marker_array_msg(located: Any, header: Any, names: Sequence[str], trails: Tr
     for marker in markers:
         marker.lifetime.sec = _SECONDS
     return MarkerArray(markers=markers)
-
-
-def image_annotations_msg(result: Any, header: Any, names: Sequence[str]) -> Any:
-    """Return boxes and labels for Foxglove's image panel."""
-    from foxglove_msgs.msg import (
-        Color, ImageAnnotations, Point2, PointsAnnotation, TextAnnotation)
-
-    msg = ImageAnnotations()
-    ids, positions = result.track_ids, result.positions
-    for row, (box, score, bgr) in enumerate(
-            zip(result.boxes.tolist(), result.scores.tolist(), colors_of(result))):
-        x1, y1, x2, y2 = box
-        blue, green, red = (each / 255 for each in bgr)
-        color = Color(r=red, g=green, b=blue, a=1.0)
-        msg.points.append(PointsAnnotation(
-            timestamp=header.stamp, type=PointsAnnotation.LINE_LOOP, thickness=2.0,
-            points=[Point2(x=x, y=y) for x, y in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))],
-            outline_color=color))
-        words = [names[row], ids[row] if ids is not None else '', f'{score:.2f}']
-        if positions is not None and positions[row, 2] == positions[row, 2]:
-            words.append(f'{sum(each ** 2 for each in positions[row].tolist()) ** 0.5:.1f} m')
-        msg.texts.append(TextAnnotation(
-            timestamp=header.stamp, position=Point2(x=x1, y=y1), font_size=_TEXT_SIZE,
-            text=' '.join(filter(None, words)), text_color=Color(r=1.0, g=1.0, b=1.0, a=1.0),
-            background_color=color))
-    return msg
 
 
 def _color(bgr: Bgr) -> ColorRGBA:

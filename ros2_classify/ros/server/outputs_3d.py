@@ -20,9 +20,10 @@ from collections.abc import Callable
 import importlib
 from typing import Any
 
+from ros2_classify.ros.messages.annotations import image_annotations_msg
 from ros2_classify.ros.messages.vision import names_of
 from ros2_classify.ros.messages.vision_3d import (
-    image_annotations_msg, marker_array_msg, point_cloud_msg, Trails, writer_3d)
+    marker_array_msg, point_cloud_msg, Trails, writer_3d)
 from ros2_classify.ros.server.locator import sample
 from ros2_classify.ros.server.output import Output, Published, Topics
 from sensor_msgs.msg import PointCloud2
@@ -77,10 +78,9 @@ class MarkersOutput(Output):
 
 
 class AnnotationsOutput(Output):
-    """Boxes and labels for Foxglove, which draws them into its image."""
+    """Lines and labels for Foxglove, which draws them into its image."""
 
-    # Distances show if something else wants them.
-    in_metres = False
+    in_metres = True
 
     def __init__(self, topics: Topics, msg_type: type) -> None:
         super().__init__(topics.create(msg_type, '~/annotations'))
@@ -88,7 +88,7 @@ class AnnotationsOutput(Output):
     def write(self, published: Published) -> Any:
         """Return annotations of the image."""
         return image_annotations_msg(
-            published.result, published.header, names_of(published.result, published.class_id))
+            published.shown, published.header, names_of(published.result, published.class_id))
 
 
 def outputs_in_metres(topics: Topics, points: bool, say: Callable[[str], Any]) -> list[Output]:

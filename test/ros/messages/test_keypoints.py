@@ -12,10 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Key points and angles in messages; ``hri_msgs`` is a stand-in, as no wheel has it."""
+"""
+Key points and angles in messages.
+
+``hri_msgs`` is a stand-in, as no wheel has it; test_server_other_messages.py has the real one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 import math
 import sys
 from types import ModuleType
@@ -75,7 +80,8 @@ def hri(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
             self.header = header
 
     class NormalizedPointOfInterest2D:
-        __slots__ = ('x', 'y', 'c')
+        def __init__(self) -> None:
+            self.x = self.y = self.c = 0.0
 
     for number, name in enumerate(names):
         setattr(Skeleton2D, name, number)
@@ -101,11 +107,23 @@ def test_persons_as_skeletons(hri: Any) -> None:
     assert neck.c == pytest.approx(SCORES[0, shoulders].min())
 
 
+def test_points_outside_of_the_image_are_not_seen(hri: Any) -> None:
+    result, places = persons(), POINTS.copy()
+    places[0, [0, 5]] = (-1, 50), (101, 50)
+    keypoints = Keypoints(places, SCORES, *KEYPOINT_FAMILIES['coco'])
+    points = skeleton_msgs(replace(result, keypoints=keypoints), 'header')[0].skeleton
+    for name in ('NOSE', 'LEFT_SHOULDER', 'NECK'):
+        point = points[getattr(hri.Skeleton2D, name)]
+        assert (point.x, point.y, point.c) == (0, 0, 0)
+
+
 def test_faces_are_no_skeletons(hri: Any) -> None:
     assert skeleton_msgs(persons('face'), 'header') == []
 
 
-def test_without_the_package_there_are_no_skeletons() -> None:
+def test_without_the_package_there_are_no_skeletons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, 'hri_msgs', None)
+    monkeypatch.setitem(sys.modules, 'hri_msgs.msg', None)
     with pytest.raises(ImportError):
         skeleton_type()
 

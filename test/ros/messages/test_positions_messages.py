@@ -28,9 +28,10 @@ import positions_time
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
 from ros2_classify import InputError
+from ros2_classify.ros.messages.annotations import image_annotations_msg
 from ros2_classify.ros.messages.image import depth_array
 from ros2_classify.ros.messages.vision_3d import (
-    detections_3d_cdr, detections_3d_msg, image_annotations_msg, Trails, writer_3d)
+    detections_3d_cdr, detections_3d_msg, Trails, writer_3d)
 from ros2_classify.ros.server.depth_source import DepthRing
 from ros2_classify.ros.server.locator import sample
 from ros2_classify.spatial.camera import matrix_of, quaternion_of
@@ -146,7 +147,7 @@ def stand_in(name, fields):
 
 
 def test_annotations_for_foxglove(monkeypatch):
-    """The package is in no registry: its types are stood in for."""
+    """The types are stood in for; test_server_other_messages.py has the real ones, if installed."""
     module = ModuleType('foxglove_msgs.msg')
     for name, fields in FOXGLOVE.items():
         setattr(module, name, stand_in(name, fields))
@@ -155,7 +156,7 @@ def test_annotations_for_foxglove(monkeypatch):
     monkeypatch.setitem(sys.modules, 'foxglove_msgs.msg', module)
     result = replace(sample().result, positions=np.array([[0, 3.0, 4.0], [np.nan] * 3]))
     msg = image_annotations_msg(result, Header(), ['one', 'two'])
-    assert [text.text for text in msg.texts] == ['one 0.90 5.0 m', 'two 17 0.80']
+    assert [text.text for text in msg.texts] == ['one 0.90 5.0 m', '17 two 0.80']
     assert [(point.x, point.y) for point in msg.points[1].points] == [
         (1, 1), (2, 1), (2, 2), (1, 2)]
 
