@@ -147,7 +147,7 @@ def stand_in(name, fields):
 
 
 def test_annotations_for_foxglove(monkeypatch):
-    """The types are stood in for; test_server_other_messages.py has the real ones, if installed."""
+    """The types are stood in for; test_server_other_messages.py takes the real ones."""
     module = ModuleType('foxglove_msgs.msg')
     for name, fields in FOXGLOVE.items():
         setattr(module, name, stand_in(name, fields))
