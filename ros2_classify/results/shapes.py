@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A result as lines, points and texts that a viewer draws; Foxglove's messages have these kinds."""
+"""A result as lines, points and texts for a viewer; Foxglove's messages have these kinds."""
 
 from __future__ import annotations
 

@@ -80,6 +80,7 @@ def hri(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
             self.header = header
 
     class NormalizedPointOfInterest2D:
+
         def __init__(self) -> None:
             self.x = self.y = self.c = 0.0
 

@@ -175,5 +175,5 @@ def test_quaternions_and_matrices():
         np.testing.assert_allclose(quaternion_of(matrix[:3, :3]), (x, y, z, w), atol=1e-9)
 
 
-def test_the_time_of_positions_can_be_measured():
+def test_the_time_of_positions_can_be_measured(ros):
     assert all(each > 0 for each in positions_time.measure(2, '16UC1', 3))
