@@ -35,7 +35,8 @@ def run(tmp_path):
     for name in ('.ci', 'scripts', 'programs'):
         (tmp_path / name).mkdir()
     shutil.copy(ROOT / '.ci' / 'run', tmp_path / '.ci' / 'run')
-    for name in (*(f'scripts/{name}' for name in SCRIPTS), 'programs/apt-get'):
+    for name in (*(f'scripts/{name}' for name in (*SCRIPTS, 'model_servers')),
+                 'programs/apt-get'):
         (tmp_path / name).write_text(SCRIPT)
         (tmp_path / name).chmod(0o755)
 
@@ -44,7 +45,9 @@ def run(tmp_path):
             [str(tmp_path / '.ci' / 'run')], check=False, capture_output=True, text=True,
             timeout=60, env={**os.environ, 'FAILS': fails, 'CODE': str(code),
                              'PATH': f'{tmp_path / "programs"}:{os.environ["PATH"]}'})
-        return done.returncode, (tmp_path / 'calls').read_text().splitlines()
+        calls = (tmp_path / 'calls').read_text().splitlines()
+        run.beside = [call for call in calls if call.startswith('model_servers')]
+        return done.returncode, [call for call in calls if call not in run.beside]
 
     return run
 
@@ -62,6 +65,13 @@ def test_one_failure_fails_it_and_the_others_still_run(run, fails, code):
     ended, calls = run(fails, code)
     assert ended == 1
     assert calls == run()[1][len(calls):]
+
+
+def test_a_model_server_is_made_beside_the_environment(run):
+    code, calls = run('model_servers')
+    assert code == 0 and calls[-1].startswith('test')
+    # Only with a Python that Triton runs.
+    assert run.beside in ([], ['model_servers triton'])
 
 
 def test_nothing_runs_without_an_environment(run):

@@ -17,13 +17,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-import shutil
 import ssl
-import subprocess
 from typing import Any
 
 from cache_files import request
+from certificates import Certificate, make_certificate
 import pytest
 from ros2_classify.download.fetch import fetch
 from ros2_classify.errors import FetchError
@@ -33,26 +31,16 @@ BODY = b'weights' * 1000
 
 
 @pytest.fixture(scope='module')
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file with a fresh key and certificate for 127.0.0.1."""
-    if shutil.which('openssl') is None:
-        pytest.skip('a certificate is made by the program openssl, which is not installed')
-    path = tmp_path_factory.mktemp('tls') / 'both.pem'
-    subprocess.run(
-        ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1',
-         '-nodes', '-days', '2', '-subj', '/CN=127.0.0.1', '-addext',
-         'subjectAltName=IP:127.0.0.1', '-keyout', str(path), '-out', f'{path}.crt'],
-        check=True, capture_output=True)
-    with open(path, 'a', encoding='ascii') as both:
-        both.write(Path(f'{path}.crt').read_text(encoding='ascii'))
-    return path
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Return a fresh certificate for 127.0.0.1."""
+    return make_certificate(tmp_path_factory.mktemp('tls'))
 
 
 @pytest.fixture
-def secure(certificate: Path) -> Iterator[Web]:
+def secure(certificate: Certificate) -> Iterator[Web]:
     """Run a server that speaks TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(certificate.both)
     with web_server(context) as server:
         yield server
 
@@ -64,25 +52,25 @@ def test_an_unknown_authority_is_refused_at_once(secure: Web, options: Any) -> N
 
 
 def test_a_private_authority_can_be_trusted(
-        secure: Web, options: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('SSL_CERT_FILE', f'{certificate}.crt')
+        secure: Web, options: Any, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('SSL_CERT_FILE', str(certificate.certificate))
     monkeypatch.setenv('ROS2_CLASSIFY_HTTP_TOKEN', f'{secure.url.partition("//")[2]} abc')
     assert fetch(request(secure.serve('/m.onnx', BODY), BODY), options()).read_bytes() == BODY
     assert secure.requests[0][1]['Authorization'] == 'Bearer abc'
 
 
-def test_https_is_not_left(secure: Web, web: Web, options: Any, certificate: Path,
+def test_https_is_not_left(secure: Web, web: Web, options: Any, certificate: Certificate,
                            monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('SSL_CERT_FILE', f'{certificate}.crt')
+    monkeypatch.setenv('SSL_CERT_FILE', str(certificate.certificate))
     url = secure.serve('/m.onnx', redirect(web.serve('/m.onnx', BODY)))
     with pytest.raises(FetchError, match='would leave https'):
         fetch(request(url, BODY), options())
     assert not web.requests
 
 
-def test_https_may_be_entered(secure: Web, web: Web, options: Any, certificate: Path,
+def test_https_may_be_entered(secure: Web, web: Web, options: Any, certificate: Certificate,
                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('SSL_CERT_FILE', f'{certificate}.crt')
+    monkeypatch.setenv('SSL_CERT_FILE', str(certificate.certificate))
     url = web.serve('/m.onnx', redirect(secure.serve('/m.onnx', BODY)))
     assert fetch(request(url, BODY), options()).read_bytes() == BODY
 

@@ -23,6 +23,7 @@ import time
 from typing import Any, TypeVar
 
 import numpy as np
+from ros2_classify.download.http import private_headers
 from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
 from ros2_classify.engines.remote.bound import Bound
 from ros2_classify.engines.remote.problems import BrokenError, problem
@@ -89,6 +90,9 @@ class RemoteEngine:
         self.max_batch: int | None = None
         self._facts: ModelFacts | None = None
         self.server = 'unknown'
+        if private_headers(url.origin) and not (url.is_secure or url.is_here):
+            self._notice('plain_token', secure=f'{url.scheme}s')
+            _LOGGER.warning('%s', problem('plain_token', **self._notices['plain_token']))
         try:
             self._open()
         except RemoteError as error:

@@ -34,6 +34,7 @@ from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, pr
 from ros2_classify.engines.remote.protocol import (
     Deadline, facts_of, memory_for, ModelFacts, NAMES, refusal, Request, shown, size_of, spec_of)
 from ros2_classify.engines.remote.shared_memory import Block
+from ros2_classify.engines.remote.tls import untrusted
 from ros2_classify.errors import RemoteError
 from ros2_classify.model.remote_url import RemoteUrl
 
@@ -303,8 +304,8 @@ def _connect(url: RemoteUrl, deadline: Deadline) -> socket.socket:
         raise deadline.passed() from None
     except OSError as error:
         connection.close()
-        reason = getattr(error, 'verify_message', '') or error.strerror or shown(error)
-        raise problem('untrusted', url=url, reason=reason) from error
+        raise untrusted(url, getattr(error, 'verify_message', '') or error.strerror or shown(
+            error)) from error
     except BaseException:
         connection.close()
         raise

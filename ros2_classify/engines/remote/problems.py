@@ -31,9 +31,10 @@ SENTENCES = {
                'there, or set the parameter model again',
     'unauthorized': '{url} refuses access ({reason}): set ROS2_CLASSIFY_HTTP_TOKEN to '
                     '"{origin} TOKEN" in the environment',
-    'untrusted': '{url}: TLS failed: {reason}; set SSL_CERT_FILE to the certificate of its '
-                 'authority, or correct the URL',
+    'untrusted': '{url} cannot be reached by TLS: {reason}; {cure}',
     'failed': '{url} failed to run the model: {reason}; see the log of the model server',
+    'plain_token': '{url} gets its token unencrypted: whoever is in this network can read it; '
+                   'write {secure}:// if the server speaks TLS, or use a tunnel',
     'fallback': 'the model runs on this machine ({provider}) and not on {url}, which is tried '
                 'again in {seconds:.0f} s: {reason}',
     'restarted': '{url} was restarted or closed the connection {count} times, the last time '

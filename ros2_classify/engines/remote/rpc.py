@@ -20,6 +20,7 @@ from importlib import import_module
 import os
 from pathlib import Path
 import re
+import threading
 from typing import Any, NamedTuple
 
 from ros2_classify.download.http import private_headers
@@ -29,6 +30,7 @@ from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, pr
 from ros2_classify.engines.remote.protocol import (
     Deadline, ModelFacts, refusal, Request, shown)
 from ros2_classify.engines.remote.shared_memory import Block
+from ros2_classify.engines.remote.tls import is_about_tls, untrusted
 from ros2_classify.errors import EngineError, RemoteError
 from ros2_classify.model.remote_url import RemoteUrl
 from ros2_classify.protobuf import header
@@ -40,7 +42,7 @@ _OPTIONS = (
     # Each connection is one of its own, and what broke is known here.
     ('grpc.use_local_subchannel_pool', 1), ('grpc.enable_retries', 0),
     ('grpc.enable_http_proxy', 0))
-_TLS = re.compile(r'(?i)ssl|tls|certificate|handshake')
+_CLOSED_AFTER = 1.0
 
 
 class _Prepared(NamedTuple):
@@ -151,7 +153,11 @@ class GrpcConnection:
     def close(self) -> None:
         """End it."""
         self._ended = True
-        self._channel.close()
+        self._channel.unsubscribe(self._note_state)
+        # Its thread looks every 0.2 s whether it is still wanted, and raises in a closed channel.
+        timer = threading.Timer(_CLOSED_AFTER, self._channel.close)
+        timer.daemon = True
+        timer.start()
 
     def _call(self, method: str, data: bytes, deadline: Deadline) -> memoryview:
         grpc = self._grpc
@@ -174,12 +180,14 @@ class GrpcConnection:
             return problem('unauthorized', url=self._url, reason=code.name.lower(),
                            origin=self._url.origin)
         found = refusal(self._url, said or code.name)
-        if code is codes.UNAVAILABLE and not (
-                isinstance(found, RemoteError) and found.kind == 'wrong_model'):
+        # The second is of a port where something else listens.
+        if code is codes.UNAVAILABLE and (not (
+                isinstance(found, RemoteError) and found.kind == 'wrong_model')
+                or said.startswith('failed to connect')):
             if self._was_ready:
                 return BrokenError(shown(said))
-            if self._url.is_secure and _TLS.search(said):
-                return problem('untrusted', url=self._url, reason=_last(said))
+            if self._url.is_secure and is_about_tls(said):
+                return untrusted(self._url, shown(said))
             return problem('refused', url=self._url, reason=_last(said))
         if code is codes.NOT_FOUND and isinstance(found, RemoteError):
             return problem('wrong_model', url=self._url, reason=shown(said))
