@@ -33,7 +33,7 @@ SENTENCES = {
                     '"{origin} TOKEN" in the environment',
     'untrusted': '{url} cannot be reached by TLS: {reason}; {cure}',
     'failed': '{url} failed to run the model: {reason}; see the log of the model server',
-    'plain_token': '{url} gets its token unencrypted: whoever is in this network can read it; '
+    'plain_token': '{url} gets its token unencrypted: others in the LAN can read it; '
                    'write {secure}:// if the server speaks TLS, or use a tunnel',
     'fallback': 'the model runs on this machine ({provider}) and not on {url}, which is tried '
                 'again in {seconds:.0f} s: {reason}',

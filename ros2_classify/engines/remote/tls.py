@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What is wrong with an encrypted connection, and what cures it, alike for HTTP and gRPC."""
+"""What is wrong with an encrypted connection, and what cures it (HTTP and gRPC)."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _CAUSES = (
      'self-signed'),
     (r'wrong.version|http.request|record layer',
      'it does not speak TLS',
-     'write {plain}:// if nobody else uses this network, or switch TLS on there'))
+     'write {plain}:// if nobody else is in this LAN, or switch TLS on there'))
 _NOISE = re.compile(
     r'(?i)\[[^]]*\] *|\(_ssl\.c:\d+\)|^.*(openssl_internal|last error|unauthenticated): ?(unknown: )?|: ok$')
 
 
 def is_about_tls(said: str) -> bool:
-    """Whether a message of gRPC is about TLS and not about the network."""
+    """Whether a message of gRPC is about TLS, not the LAN."""
     return bool(re.search(r'(?i)ssl|tls|certificate|handshake|verification check', said))
 
 
