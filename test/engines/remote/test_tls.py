@@ -65,6 +65,7 @@ def grpc_serving(certificate, seen):
         return field(5, tensor(b'scores', 1, 3)) + field(6, image.mean(axis=1).tobytes())
 
     class Service(grpc.GenericRpcHandler):
+
         def service(self, details):
             method = details.method.rpartition('/')[2]
             return grpc.unary_unary_rpc_method_handler({
