@@ -52,7 +52,8 @@ def test_an_unknown_authority_is_refused_at_once(secure: Web, options: Any) -> N
 
 
 def test_a_private_authority_can_be_trusted(
-        secure: Web, options: Any, certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+        secure: Web, options: Any, certificate: Certificate,
+        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('SSL_CERT_FILE', str(certificate.certificate))
     monkeypatch.setenv('ROS2_CLASSIFY_HTTP_TOKEN', f'{secure.url.partition("//")[2]} abc')
     assert fetch(request(secure.serve('/m.onnx', BODY), BODY), options()).read_bytes() == BODY
