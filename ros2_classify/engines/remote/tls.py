@@ -38,7 +38,8 @@ _CAUSES = (
      'it does not speak TLS',
      'write {plain}:// if nobody else is in this LAN, or switch TLS on there'))
 _NOISE = re.compile(
-    r'(?i)\[[^]]*\] *|\(_ssl\.c:\d+\)|^.*(openssl_internal|last error|unauthenticated): ?(unknown: )?|: ok$')
+    r'(?i)\[[^]]*\] *|\(_ssl\.c:\d+\)|: ok$|'
+    r'^.*(openssl_internal|last error|unauthenticated): ?(unknown: )?')
 
 
 def is_about_tls(said: str) -> bool:
@@ -52,7 +53,8 @@ def untrusted(url: RemoteUrl, said: str) -> RemoteError:
     cause, cure = next(
         ((cause, cure) for words, cause, cure in _CAUSES
          if re.search(words, reason.replace('_', ' '), re.IGNORECASE)),
-        ('TLS failed', 'set SSL_CERT_FILE to the certificate of its authority, or correct the URL'))
+        ('TLS failed',
+         'set SSL_CERT_FILE to the certificate of its authority, or correct the URL'))
     plain = url.scheme.removesuffix('s')
     return problem('untrusted', url=url, reason=f'{cause} ({reason})',
                    cure=cure.format(url=url, plain=plain))

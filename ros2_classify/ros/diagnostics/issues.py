@@ -408,7 +408,8 @@ _REMOTE = (
     ('untrusted', ERROR, "the server's certificate is not trusted, expired, or that of another "
      'host', 'set `SSL_CERT_FILE`; use the name in the certificate'),
     ('plain_token', WARN,
-     'the URL is `http://` or `grpc://`, and the server is on another machine', 'TLS, or a tunnel; see [remote model servers](remote.md#security)'),
+     'the URL is `http://` or `grpc://`, and the server is on another machine',
+     'TLS, or a tunnel; see [remote model servers](remote.md#security)'),
     ('failed', ERROR, 'the server has the model, but it fails, or its reply makes no sense',
      'read the log of the model server'),
     ('fallback', WARN, 'the server fails, and `remote_fallback` is `local`',
