@@ -22,13 +22,12 @@ the numbers themselves tell them apart; what is left is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
 from ros2_classify.autoconfig.trial import correlation, sample_images
 from ros2_classify.engines.base import TensorSpec
@@ -47,8 +46,6 @@ _EMBEDDING_WORDS = ('embed', 'feature', 'feat', 'descriptor', 'pooled')
 _FEATURE_WORDS = (*_EMBEDDING_WORDS, 'hidden', 'attention', 'map', 'cam')
 _CLASS_WORDS = ('softmax', 'prob', 'predictions', 'logit', 'class', 'score')
 _VALUE_WORDS = ('landmark', 'keypoint', 'coord', 'pose', 'box', 'angle', 'age', 'depth')
-# Operators after which numbers are no class scores.
-_NO_SCORES = ('Tanh', 'Relu', 'LeakyRelu', 'PRelu', 'LpNormalization', 'BatchNormalization')
 _LINEAR = ('Gemm', 'MatMul', 'Conv', 'Add', 'GlobalAveragePool', 'ReduceMean', 'Mul', 'QGemm',
            'QLinearMatMul', 'QLinearConv', 'FusedGemm', 'FusedConv', '')
 _ACTIVATIONS = ('Softmax', 'Sigmoid', 'LogSoftmax')
@@ -81,180 +78,221 @@ def classification(evidence: Evidence) -> Iterator[Hypothesis]:
             output.name in evidence.rows and count in _ROW_WIDTHS
             and evidence.graph.end(output.name) not in _ACTIVATIONS)
         if len(shape) <= 1 and isinstance(count, int) and count and not listed:
-            yield from _row(evidence, output, count)
+            yield from _read_row(_Row(evidence, output, count))
 
 
-def _row(evidence: Evidence, output: TensorSpec, count: int) -> Iterator[Hypothesis]:
-    end, name = evidence.graph.end(output.name), output.name.lower()
-    if evidence.outputs[1:] and end not in _ACTIVATIONS and not evidence.ultralytics \
-            and not _named_alone(evidence, output):
-        return
-    settings = _input_of_classifier(evidence)
-    why = f'the output {output} has one number for each of {count} classes'
-    if (others := _other_results(evidence, output)) and count > 1:
-        yield _refused(
-            output, why, settings, f'the output {output} ends as scores do, but there is {others} '
-            'as well: of several results of one model, declare each under heads, as '
-            'docs/descriptor.md#heads shows',
-            'activation: none' if end in ('Softmax', 'Sigmoid') else 'activation: softmax')
-        return
-    values = evidence.arrays.get(output.name)
-    numbers = None if values is None else values.astype(np.float64).ravel()
-    if count == 1:
-        if end == 'Sigmoid' or end in _LINEAR:
-            yield from _binary(evidence, output, settings)
-        return
-    if end == 'Softmax' or evidence.ultralytics:
-        ending = ('the graph ends in a softmax' if end == 'Softmax'
-                  else 'Ultralytics exports classifiers with a softmax')
-        yield replace(_classes(output, 'none', why, Strength.STATED, settings,
-                               f'output.activation: none, because {ending}'),
-                      step=output.quantization.scale if output.quantization else 0.0)
-        return
-    stated = evidence.task == 'classification' or (
-        evidence.labels is not None and len(evidence.labels) == count)
-    if count in _LANDMARKS and not stated:
-        yield _refused(output, why, settings, f'the output {output} has {count} numbers, as many '
-                       'as landmarks usually have')
-        return
-    if end == 'Sigmoid' and not stated and any(word in name for word in _VALUE_WORDS):
-        yield replace(_refused(output, why, settings, f'the output {output} is named as values '
-                               'from 0 to 1, such as a box, not as scores', 'multi_label: true'),
-                      strength=Strength.STATED)
-        return
-    if end == 'Sigmoid':
-        yield _classes(output, 'none', why, Strength.STATED, settings,
-                       'output.multi_label: true, because the graph ends in a sigmoid: each class '
-                       'by itself', multi_label=True,
-                       unverified=() if stated else ('output.decoder',))
-        return
-    if numbers is not None and _sums_to_one(numbers):
-        yield _classes(output, 'none', why, Strength.EXACT, settings,
-                       'output.activation: none, because the numbers are from 0 to 1 with a sum '
-                       'of 1')
-        return
-    if end == 'LogSoftmax':
-        yield _classes(output, 'softmax', why, Strength.STATED, settings,
-                       'output.activation: softmax, which undoes the logarithm that the graph '
-                       'ends in')
-        return
-    embedding = _embedding(output, count, name, end, numbers) if not stated else ''
-    if embedding:
-        yield Hypothesis(
-            'classification', 'classification', {'output': output.name}, embedding,
-            Strength.EXACT, settings, missing=(
-                f'{embedding}: the scores of {count} classes, or an embedding? Declare labels '
-                f'and output: {{decoder: classification, activation: softmax}}, or '
-                'output: {decoder: embedding}'))
-        return
-    if end not in _LINEAR and end != 'LogSoftmax' or any(word in name for word in _VALUE_WORDS):
-        yield _refused(output, why, settings, f'the output {output} ends in '
-                       f'{end or "a value"}, which class scores do not')
-        return
-    known = stated or count in _IMAGENET_CLASSES or any(word in name for word in _CLASS_WORDS)
-    if not stated and (odd := _no_logits(evidence, output, numbers, known=known)):
-        yield _refused(output, why, settings, f'the output {output} {odd}')
-        return
-    yield _classes(
-        output, 'softmax', why, Strength.EXACT if known else Strength.USUAL, settings,
-        'output.activation: softmax, because the graph ends in '
-        f'{end or "no operator that is known"} and the numbers are not from 0 to 1',
-        unverified=() if known else ('output.decoder', 'output.activation'))
+# What a reading of a row says, an empty tuple if it is nothing; None leaves it to the next one.
+_Reading = tuple[Hypothesis, ...] | None
 
 
-def _other_results(evidence: Evidence, row: TensorSpec) -> str:
-    """Return outputs that are no by-products of a row of scores; '' if there are none."""
+class _Row:
+    """A row of numbers that may be class scores, and what the file tells about it."""
+
+    def __init__(self, evidence: Evidence, output: TensorSpec, count: int) -> None:
+        self.evidence, self.output, self.count = evidence, output, count
+        self.end = evidence.graph.end(output.name)
+        self.settings = _input_of_classifier(evidence)
+        values = evidence.arrays.get(output.name)
+        self.numbers = None if values is None else values.astype(np.float64).ravel()
+        self.stated = evidence.task == 'classification' or (
+            evidence.labels is not None and len(evidence.labels) == count)
+        self.known = self.stated or count in _IMAGENET_CLASSES or self.named(_CLASS_WORDS)
+
+    def named(self, words: Iterable[str]) -> bool:
+        """Tell whether one of the words is in the name of the output."""
+        return any(word in self.output.name.lower() for word in words)
+
+    def classes(
+        self, activation: str, strength: Strength, sentence: str, *,
+        unverified: tuple[str, ...] = (), **options: bool,
+    ) -> Hypothesis:
+        """State that the row has class scores."""
+        return replace(
+            self._hypothesis({'activation': activation, 'output': self.output.name, **options}),
+            strength=strength, details=(sentence,), unverified=unverified)
+
+    def refused(
+        self, reason: str, options: str = 'activation: softmax',
+        strength: Strength = Strength.USUAL,
+    ) -> Hypothesis:
+        """State that the row may be something else than class scores."""
+        return replace(
+            self._hypothesis({'output': self.output.name}), strength=strength, missing=(
+                f'{reason}; if it holds class scores nevertheless, declare labels and output: '
+                f'{{decoder: classification, output: {self.output.name}, {options}}}'))
+
+    def _hypothesis(self, options: dict[str, Any]) -> Hypothesis:
+        return Hypothesis(
+            'classification', 'classification', options,
+            f'the output {self.output} has one number for each of {self.count} classes',
+            Strength.USUAL, self.settings)
+
+
+def _read_row(row: _Row) -> Iterator[Hypothesis]:
+    """Yield what the first reading that recognizes the row says of it."""
+    for reading in (_by_product, _several_results, _binary, _after_softmax, _landmarks,
+                    _values_from_0_to_1, _after_sigmoid, _probabilities, _after_log_softmax,
+                    _embedding, _other_values, _no_logits, _logits):
+        found = reading(row)
+        if found is not None:
+            yield from found
+            return
+
+
+def _by_product(row: _Row) -> _Reading:
+    """Recognize one of several outputs that neither ends nor is named as scores."""
+    evidence = row.evidence
+    if not evidence.outputs[1:] or row.end in _ACTIVATIONS or evidence.ultralytics:
+        return None
+    named_alone = all(any(word in tensor.name.lower() for word in (
+        _CLASS_WORDS if tensor is row.output else _EMBEDDING_WORDS))
+        for tensor in evidence.outputs)
+    return None if named_alone else ()
+
+
+def _several_results(row: _Row) -> _Reading:
+    """Refuse if other outputs are no by-products of scores: each needs a decoder."""
     # The same classes before their activation, and the number of the best one, are by-products.
-    return ' and '.join(
-        str(tensor) for tensor in evidence.outputs if tensor.shape != row.shape
+    others = ' and '.join(
+        str(tensor) for tensor in row.evidence.outputs if tensor.shape != row.output.shape
         and (tensor.dtype.kind == 'f' or any(dim != 1 for dim in tensor.shape))
         and not any(word in tensor.name.lower() for word in _FEATURE_WORDS))
+    if not others or row.count == 1:
+        return None
+    return row.refused(
+        f'the output {row.output} ends as scores do, but there is {others} as well: of several '
+        'results of one model, declare each under heads, as docs/descriptor.md#heads shows',
+        'activation: none' if row.end in ('Softmax', 'Sigmoid') else 'activation: softmax'),
 
 
-def _named_alone(evidence: Evidence, output: TensorSpec) -> bool:
-    """Tell whether only this one of several outputs is named as scores, others as features."""
-    return all(any(word in tensor.name.lower() for word in (
-        _CLASS_WORDS if tensor is output else _EMBEDDING_WORDS)) for tensor in evidence.outputs)
-
-
-def _classes(
-    output: TensorSpec, activation: str, why: str, strength: Strength, settings: InputSettings,
-    sentence: str, *, multi_label: bool = False, unverified: tuple[str, ...] = (),
-) -> Hypothesis:
+def _binary(row: _Row) -> _Reading:
+    """Recognize one number: from a sigmoid, the probability of the second of two classes."""
+    if row.count != 1:
+        return None
+    if row.end != 'Sigmoid' and row.end not in _LINEAR:
+        return ()
+    labels, why = row.evidence.labels, f'the output {row.output} is one number'
+    activation = 'none' if row.end == 'Sigmoid' else 'sigmoid'
+    if labels is not None and len(labels) == 2:
+        return replace(row.classes(
+            activation, Strength.EXACT,
+            'output.binary: true, because the number is the probability of the second name',
+            binary=True), why=f'{why}, and there are two names'),
     return Hypothesis(
-        'classification', 'classification',
-        {'activation': activation, 'output': output.name,
-         **({'multi_label': True} if multi_label else {})}, why, strength, settings, (sentence,),
-        unverified)
+        'classification', 'classification', {'output': row.output.name}, why, Strength.EXACT,
+        row.settings, missing=(
+            f'{why}: the probability of the second of two classes if it comes from a sigmoid; '
+            'name both, and declare labels: [first, second] and '
+            f'output: {{decoder: classification, binary: true, activation: {activation}}}')),
 
 
-def _refused(
-    output: TensorSpec, why: str, settings: InputSettings, reason: str,
-    options: str = 'activation: softmax',
-) -> Hypothesis:
-    """State that a row may be something else than class scores."""
+def _after_softmax(row: _Row) -> _Reading:
+    if row.end != 'Softmax' and not row.evidence.ultralytics:
+        return None
+    ending = ('the graph ends in a softmax' if row.end == 'Softmax'
+              else 'Ultralytics exports classifiers with a softmax')
+    quantization = row.output.quantization
+    return replace(
+        row.classes('none', Strength.STATED, f'output.activation: none, because {ending}'),
+        step=quantization.scale if quantization else 0.0),
+
+
+def _landmarks(row: _Row) -> _Reading:
+    if row.stated or row.count not in _LANDMARKS:
+        return None
+    return row.refused(f'the output {row.output} has {row.count} numbers, as many as landmarks '
+                       'usually have'),
+
+
+def _values_from_0_to_1(row: _Row) -> _Reading:
+    if row.stated or row.end != 'Sigmoid' or not row.named(_VALUE_WORDS):
+        return None
+    return row.refused(f'the output {row.output} is named as values from 0 to 1, such as a box, '
+                       'not as scores', 'multi_label: true', Strength.STATED),
+
+
+def _after_sigmoid(row: _Row) -> _Reading:
+    if row.end != 'Sigmoid':
+        return None
+    return row.classes(
+        'none', Strength.STATED,
+        'output.multi_label: true, because the graph ends in a sigmoid: each class by itself',
+        multi_label=True, unverified=() if row.stated else ('output.decoder',)),
+
+
+def _probabilities(row: _Row) -> _Reading:
+    numbers = row.numbers
+    if numbers is None or numbers.size < 2 or numbers.min() < -1e-3 \
+            or abs(float(numbers.sum()) - 1) >= 0.02:
+        return None
+    return row.classes(
+        'none', Strength.EXACT,
+        'output.activation: none, because the numbers are from 0 to 1 with a sum of 1'),
+
+
+def _after_log_softmax(row: _Row) -> _Reading:
+    if row.end != 'LogSoftmax':
+        return None
+    return row.classes(
+        'softmax', Strength.STATED, 'output.activation: softmax, which undoes the logarithm that '
+        'the graph ends in'),
+
+
+def _embedding(row: _Row) -> _Reading:
+    """Ask if the name, a length of 1 or the number of values are those of an embedding."""
+    numbers = row.numbers
+    if row.stated:
+        return None
+    if row.named(_EMBEDDING_WORDS):
+        why = f'the output {row.output} is named as an embedding'
+    elif numbers is not None and row.count >= 16 and abs(float((numbers ** 2).sum()) - 1) < 1e-3:
+        why = f'the output {row.output} has the length 1'
+    elif row.count in _EMBEDDINGS and not row.named(_CLASS_WORDS):
+        why = (f'the output {row.output} has {row.count} numbers, as many as embeddings usually '
+               'have')
+    else:
+        return None
     return Hypothesis(
-        'classification', 'classification', {'output': output.name}, why, Strength.USUAL,
-        settings, missing=(
-            f'{reason}; if it holds class scores nevertheless, declare labels and output: '
-            f'{{decoder: classification, output: {output.name}, {options}}}'))
+        'classification', 'classification', {'output': row.output.name}, why, Strength.EXACT,
+        row.settings, missing=(
+            f'{why}: the scores of {row.count} classes, or an embedding? Declare labels and '
+            'output: {decoder: classification, activation: softmax}, or '
+            'output: {decoder: embedding}')),
 
 
-def _no_logits(
-    evidence: Evidence, output: TensorSpec, numbers: NDArray[np.float64] | None, *, known: bool,
-) -> str:
-    """Return why the numbers of a row are no scores before a softmax; '' if they may be."""
-    ends = evidence.graph.ends.get(output.name, ())
-    if ends[:1] and ends[0] in _ARITHMETIC and ends[1:2] and ends[1] in _ACTIVATIONS:
-        return f'is changed by {ends[0]} after {ends[1]}: no probabilities any more'
-    if numbers is not None and numbers.size in _ROW_WIDTHS and numbers.min() >= 0 \
-            and numbers.max() > _PIXELS:
-        return 'may be one box in pixels, with a score and a class'
-    if numbers is None or numbers.size < _MANY or known:
-        return ''
-    if numbers.min() >= 0 and numbers.any():
-        return ('has no negative number, as scores before a softmax have: landmarks, other '
-                'values, or scores with another activation')
-    return ''
+def _other_values(row: _Row) -> _Reading:
+    if row.end in _LINEAR and not row.named(_VALUE_WORDS):
+        return None
+    return row.refused(f'the output {row.output} ends in {row.end or "a value"}, which class '
+                       'scores do not'),
 
 
-def _binary(
-    evidence: Evidence, output: TensorSpec, settings: InputSettings,
-) -> Iterator[Hypothesis]:
-    """One number from a sigmoid is the probability of the second of two classes."""
-    activation = 'none' if evidence.graph.end(output.name) == 'Sigmoid' else 'sigmoid'
-    if evidence.labels is not None and len(evidence.labels) == 2:
-        yield Hypothesis(
-            'classification', 'classification',
-            {'activation': activation, 'binary': True, 'output': output.name},
-            f'the output {output} is one number, and there are two names', Strength.EXACT,
-            settings, ('output.binary: true, because the number is the probability of the second '
-                       'name',))
-        return
-    yield Hypothesis(
-        'classification', 'classification', {'output': output.name},
-        f'the output {output} is one number', Strength.EXACT, settings, missing=(
-            f'the output {output} is one number: the probability of the second of two classes if '
-            'it comes from a sigmoid; name both, and declare labels: [first, second] and '
-            f'output: {{decoder: classification, binary: true, activation: {activation}}}'))
+def _no_logits(row: _Row) -> _Reading:
+    """Refuse if the numbers or the operators are not those of scores before a softmax."""
+    if row.stated:
+        return None
+    numbers = row.numbers
+    last, before = (*row.evidence.graph.ends.get(row.output.name, ()), '', '')[:2]
+    if last in _ARITHMETIC and before in _ACTIVATIONS:
+        return row.refused(f'the output {row.output} is changed by {last} after {before}: no '
+                           'probabilities any more'),
+    if numbers is None or not numbers.any() or numbers.min() < 0:
+        return None
+    if numbers.size in _ROW_WIDTHS and numbers.max() > _PIXELS:
+        return row.refused(f'the output {row.output} may be one box in pixels, with a score and '
+                           'a class'),
+    if numbers.size < _MANY or row.known:
+        return None
+    return row.refused(f'the output {row.output} has no negative number, as scores before a '
+                       'softmax have: landmarks, other values, or scores with another activation'),
 
 
-def _embedding(
-    output: TensorSpec, count: int, name: str, end: str, numbers: NDArray[np.float64] | None,
-) -> str:
-    """Return why a row may be an embedding; '' if nothing speaks for it."""
-    if any(word in name for word in _EMBEDDING_WORDS):
-        return f'the output {output} is named as an embedding'
-    if numbers is not None and count >= 16 and abs(float((numbers ** 2).sum()) - 1) < 1e-3:
-        return f'the output {output} has the length 1'
-    if count in _EMBEDDINGS and not any(word in name for word in _CLASS_WORDS):
-        return f'the output {output} has {count} numbers, as many as embeddings usually have'
-    return ''
-
-
-def _sums_to_one(numbers: NDArray[np.float64]) -> bool:
-    return bool(numbers.size > 1 and numbers.min() >= -1e-3
-                and abs(float(numbers.sum()) - 1) < 0.02)
+def _logits(row: _Row) -> _Reading:
+    return row.classes(
+        'softmax', Strength.EXACT if row.known else Strength.USUAL,
+        'output.activation: softmax, because the graph ends in '
+        f'{row.end or "no operator that is known"} and the numbers are not from 0 to 1',
+        unverified=() if row.known else ('output.decoder', 'output.activation')),
 
 
 def _input_of_classifier(evidence: Evidence) -> InputSettings:
