@@ -413,74 +413,96 @@ def add_batch_dimension(
 
 def _rewrite(onnx: Any, ort: Any, model: Any) -> list[str]:
     """Change a model in place; return the names of the operators that were changed."""
-    graph = model.graph
     if len(model.functions):
         raise Unsafe('it defines operators of its own')
-    weights = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
-    feeds = [item for item in graph.input if item.name not in weights]
-    # Old files list weights as inputs, which keeps ONNX Runtime from folding them.
-    for item in [item for item in graph.input if item.name in weights]:
-        graph.input.remove(item)
-    model.ir_version = max(model.ir_version, 4)
-    values = _all_values(onnx, ort, model, feeds)
-    shapes = {name: value.shape for name, value in {**weights, **values}.items()}
-    constants: dict[str, NDArray[Any]] = dict(weights)
-    folded: list[Any] = []
-    changed: list[str] = []
+    rewriter = _Rewriter(onnx, ort, model)
+    for proto in model.graph.node:
+        rewriter.visit(proto)
+    rewriter.fold()
+    _drop_unused(model.graph)
+    rewriter.free_batch()
+    onnx.checker.check_model(model)
+    return rewriter.changed
 
-    def add_constant(value: NDArray[Any]) -> str:
-        name = f'ros2_classify_batch_{len(graph.initializer)}'
-        graph.initializer.append(onnx.numpy_helper.from_array(value, name))
-        return name
 
-    for proto in graph.node:
-        attributes = {item.name: onnx.helper.get_attribute_value(item)
-                      for item in proto.attribute}
+class _Rewriter:
+    """Gives the nodes of a graph a batch, one after the other."""
+
+    def __init__(self, onnx: Any, ort: Any, model: Any) -> None:
+        self._onnx, self._graph = onnx, model.graph
+        weights = {item.name: onnx.numpy_helper.to_array(item)
+                   for item in model.graph.initializer}
+        self._feeds = [item for item in model.graph.input if item.name not in weights]
+        # Old files list weights as inputs, which keeps ONNX Runtime from folding them.
+        for item in [item for item in model.graph.input if item.name in weights]:
+            model.graph.input.remove(item)
+        model.ir_version = max(model.ir_version, 4)
+        self._values = _all_values(onnx, ort, model, self._feeds)
+        self._shapes = {name: value.shape for name, value in {**weights, **self._values}.items()}
+        self._constants: dict[str, NDArray[Any]] = weights
+        self._folded: list[Any] = []
+        self.changed: list[str] = []
+
+    def visit(self, proto: Any) -> None:
+        """Apply the rule of the node's operator, or note that it depends on no image."""
         if any(item.HasField('g') or len(item.graphs) for item in proto.attribute):
             raise Unsafe(f'it holds the operator {proto.op_type}, which has a graph of its own')
         if proto.op_type == 'Shape' or all(
-                not name or name in constants for name in proto.input):
-            if proto.op_type.startswith(('Random', 'Bernoulli', 'Multinomial')):
-                raise Unsafe(f'it holds the operator {proto.op_type}, which gives random numbers')
-            # Known without an image: constants, and what is computed from shapes.
-            constants.update({name: values[name] for name in proto.output if name in values})
-            if proto.op_type != 'Constant':
-                folded.append(proto)
-            continue
+                not name or name in self._constants for name in proto.input):
+            self._note_constant(proto)
+            return
         rule = None if proto.domain not in ('', 'ai.onnx') else RULES.get(proto.op_type)
         if rule is None:
             raise Unsafe(f'it holds the operator {proto.op_type}, which is not known to keep '
                          'images separate')
+        attributes = {item.name: self._onnx.helper.get_attribute_value(item)
+                      for item in proto.attribute}
         before = proto.SerializeToString()
         try:
-            rule(Node(proto, attributes, shapes, constants, add_constant))
+            rule(Node(proto, attributes, self._shapes, self._constants, self._add_constant))
         except Unsafe as error:
             raise Unsafe(f'the operator {proto.op_type} {proto.name!r}: {error}') from None
         if proto.SerializeToString() != before:
-            changed.append(proto.op_type)
+            self.changed.append(proto.op_type)
         for name in proto.output:
-            if name and (not shapes[name] or shapes[name][0] != 1):
+            if name and self._shapes[name][:1] != (1,):
                 raise Unsafe(f'the operator {proto.op_type} {proto.name!r} gives '
-                             f'{list(shapes[name])}, which has no batch')
-    # Shapes are those of the whole batch now, so what follows from them becomes a constant.
-    for proto in folded:
-        graph.node.remove(proto)
-        for name in proto.output:
-            if name:
-                graph.initializer.append(onnx.numpy_helper.from_array(values[name], name))
-    _drop_unused(graph)
-    for item in graph.output:
-        if item.name in constants:
-            raise Unsafe(f'the output {item.name!r} does not depend on the image')
-    del graph.value_info[:]
-    for item in [*feeds, *graph.output]:
-        dims = item.type.tensor_type.shape.dim
-        if not dims and item.name in shapes:
-            dims.extend(onnx.TensorShapeProto.Dimension(dim_value=size)
-                        for size in shapes[item.name])
-        dims[0].dim_param = BATCH
-    onnx.checker.check_model(model)
-    return changed
+                             f'{list(self._shapes[name])}, which has no batch')
+
+    def _note_constant(self, proto: Any) -> None:
+        """Note what is known without an image: constants, and what is computed from shapes."""
+        if proto.op_type.startswith(('Random', 'Bernoulli', 'Multinomial')):
+            raise Unsafe(f'it holds the operator {proto.op_type}, which gives random numbers')
+        self._constants.update(
+            {name: self._values[name] for name in proto.output if name in self._values})
+        if proto.op_type != 'Constant':
+            self._folded.append(proto)
+
+    def _add_constant(self, value: NDArray[Any]) -> str:
+        name = f'ros2_classify_batch_{len(self._graph.initializer)}'
+        self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
+        return name
+
+    def fold(self) -> None:
+        """Replace by constants what follows from shapes: they are those of a whole batch now."""
+        for proto in self._folded:
+            self._graph.node.remove(proto)
+            self._graph.initializer.extend(
+                self._onnx.numpy_helper.from_array(self._values[name], name)
+                for name in proto.output if name)
+
+    def free_batch(self) -> None:
+        """Declare the first dimension of all inputs and outputs as free."""
+        for item in self._graph.output:
+            if item.name in self._constants:
+                raise Unsafe(f'the output {item.name!r} does not depend on the image')
+        del self._graph.value_info[:]
+        for item in [*self._feeds, *self._graph.output]:
+            dims = item.type.tensor_type.shape.dim
+            if not dims and item.name in self._shapes:
+                dims.extend(self._onnx.TensorShapeProto.Dimension(dim_value=size)
+                            for size in self._shapes[item.name])
+            dims[0].dim_param = BATCH
 
 
 def _drop_unused(graph: Any) -> None:
