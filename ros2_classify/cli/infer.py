@@ -17,6 +17,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import (
@@ -25,7 +27,11 @@ from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
+    from ros2_classify.preprocess.preprocessor import Image
     from ros2_classify.results.results import Result
 
 
@@ -166,121 +172,154 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the results; errors are raised."""
     # Late, because "models list" and "--help" need neither OpenCV nor ONNX Runtime.
     from ros2_classify.cli.infer_many import is_many
-    from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
-    from ros2_classify.inspection.output_checks import best_score, nothing_found
-    from ros2_classify.pipeline import Pipeline
-    from ros2_classify.postprocess.result_checks import SENTENCES
-    from ros2_classify.results.results import Embedding
 
+    many = is_many(arguments)
     # Find errors that need no model before it is loaded.
-    if arguments.track and not is_many(arguments):
+    if arguments.track and not many:
         raise OptionsError('--track follows objects through several images, but there is one; '
                            'give a video, a directory, a bag or a stream')
     if (arguments.event_lines or arguments.event_zones) and not arguments.track:
         raise OptionsError('--event-lines and --event-zones are for objects with ids: add --track')
-    if is_many(arguments):
-        if arguments.depth is not None:
-            raise OptionsError('--depth belongs to one image: give one, or remove it')
-        return _run_many(arguments)
-    arguments.image = arguments.image[0]
-    output = check_writable(arguments.output) if arguments.output is not None else None
-    pixels = read_pixels(arguments.image)
-    depth = infer_depth.of(arguments)
-    other = None if arguments.against is None else read_pixels(arguments.against)
+    return _run_many(arguments) if many else _run_one(arguments)
+
+
+@contextmanager
+def _loaded(arguments: argparse.Namespace) -> Iterator[tuple[Pipeline[Result], Options]]:
+    """Load the model, say what is inferred or not verified, and run it once."""
+    from ros2_classify.pipeline import Pipeline
+
     with Pipeline.load(
             described(arguments), provider=arguments.provider, threads=arguments.threads,
             fetch=fetching.options_of(arguments), engine=engine_of(arguments)) as pipeline:
         _say_settings(pipeline)
         _check_task(pipeline, arguments)
         options = pipeline.options.replace(**_changes(arguments))
-        reader = depth_reader(pipeline.descriptor.input.input_range)
-        image = reader(pixels)
         pipeline.warm_up()
         for ignored in pipeline.ignored:
             say('hint', f'ignored: {ignored}')
+        yield pipeline, options
+
+
+def _say_checks(pipeline: Pipeline[Result], *, one_image: bool) -> None:
+    """Say what is suspicious about the results so far."""
+    from ros2_classify.postprocess.result_checks import SENTENCES
+
+    for checks in pipeline.all_checks:
+        found = checks.found(least_boxes=1) if one_image else checks.found()
+        for key, fields in found.items():
+            say('warning', SENTENCES[key].format(**fields))
+
+
+def _run_one(arguments: argparse.Namespace) -> int:
+    """Run on one image."""
+    from ros2_classify.image_io import check_writable, depth_reader, read_pixels
+    from ros2_classify.inspection.output_checks import best_score, nothing_found
+
+    arguments.image = arguments.image[0]
+    output = check_writable(arguments.output) if arguments.output is not None else None
+    pixels = read_pixels(arguments.image)
+    depth = infer_depth.of(arguments)
+    other = None if arguments.against is None else read_pixels(arguments.against)
+    with _loaded(arguments) as (pipeline, options):
+        reader = depth_reader(pipeline.descriptor.input.input_range)
+        image = reader(pixels)
         result = pipeline(image, 'bgr', options)
         reference = None if other is None else pipeline(reader(other), 'bgr', options)
-        for checks in pipeline.all_checks:
-            for key, fields in checks.found(least_boxes=1).items():
-                say('warning', SENTENCES[key].format(**fields))
+        # Before the model runs again for the best score.
+        _say_checks(pipeline, one_image=True)
+        best = best_score(pipeline, image, 'bgr', result, options)
         if depth is not None:
             result = depth.add_to(result)
             for sentence in depth.reasons(result):
                 say('hint', sentence)
-        names = [head.name for head in pipeline.descriptor.heads]
-        best = best_score(pipeline, image, 'bgr', result, options)
-        found: dict[str, Any] = {
-            'model': pipeline.descriptor.name, **result.to_dict(),
-            'provider': pipeline.engine.provider,
-            'unverified': list(pipeline.unverified), 'best_score': best}
-        if pipeline.ignored:
-            found['ignored'] = list(pipeline.ignored)
-        if names:
-            found['head'] = names[0]
-    if isinstance(result, Embedding) and isinstance(reference, Embedding):
-        similarity = result.cosine_similarity(reference)
-        found['against'] = {
-            'image': arguments.against, 'cosine_similarity': round(similarity, 6),
-            'cosine_distance': round(1 - similarity, 6)}
-    if output:
-        from ros2_classify.preprocess.views import shown_tiles
-        from ros2_classify.results.overlay import draw
-        from ros2_classify.results.overlay_regions import draw_regions
-
-        drawn = image.copy()
-        draw_regions(drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size))
-        draw(drawn, result, copy=False)
-        if depth is not None:
-            depth.draw(drawn, result)
-        write_image(output, drawn)
-    empty = result.task != 'segmentation' and not len(result)
+        found = _report(pipeline, result, best)
+    if reference is not None:
+        found['against'] = _compared(result, reference, arguments.against)
+    if output is not None:
+        _write_drawn(output, image, result, options, depth)
     said, suspicious = nothing_found(best, options.score_threshold)
+    empty = result.task != 'segmentation' and not len(result)
     if empty and suspicious:
         say('warning', f'nothing found: {said}')
     if arguments.json:
         show_json(found)
-        return EXIT_OK
+    else:
+        _print(found, result, arguments.image, f'{result}: {said}' if empty else str(result))
+        if output is not None:
+            show(f'wrote {output}')
+    return EXIT_OK
+
+
+def _report(pipeline: Pipeline[Result], result: Result, best: float | None) -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    found: dict[str, Any] = {
+        'model': pipeline.descriptor.name, **result.to_dict(),
+        'provider': pipeline.engine.provider,
+        'unverified': list(pipeline.unverified), 'best_score': best}
+    if pipeline.ignored:
+        found['ignored'] = list(pipeline.ignored)
+    if heads := pipeline.descriptor.heads:
+        found['head'] = heads[0].name
+    return found
+
+
+def _compared(result: Result, reference: Result, image: str) -> dict[str, Any]:
+    """Return how similar two embeddings are."""
+    from ros2_classify.results.results import Embedding
+
+    assert isinstance(result, Embedding) and isinstance(reference, Embedding)
+    similarity = result.cosine_similarity(reference)
+    return {'image': image, 'cosine_similarity': round(similarity, 6),
+            'cosine_distance': round(1 - similarity, 6)}
+
+
+def _write_drawn(
+    output: Path, image: Image, result: Result, options: Options,
+    depth: infer_depth.DepthOfImage | None,
+) -> None:
+    """Write the image with the result drawn into a copy of it."""
+    from ros2_classify.image_io import write_image
+    from ros2_classify.preprocess.views import shown_tiles
+    from ros2_classify.results.overlay import draw
+    from ros2_classify.results.overlay_regions import draw_regions
+
+    drawn = image.copy()
+    draw_regions(drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size))
+    draw(drawn, result, copy=False)
+    if depth is not None:
+        depth.draw(drawn, result)
+    write_image(output, drawn)
+
+
+def _print(found: dict[str, Any], result: Result, image: str, text: str) -> None:
+    """Print the result of one image as a table."""
     times = found['timing_ms']
     width, height = result.image_size
-    show(f'{found["model"]} ({found["task"]}) on {arguments.image}, {width}x{height}')
-    if names:
-        show(f'{names[0]}:')
-    show(f'{result}: {said}' if empty else result)
+    show(f'{found["model"]} ({found["task"]}) on {image}, {width}x{height}')
+    if 'head' in found:
+        show(f'{found["head"]}:')
+    show(text)
     for name, each in result.others.items():
         show(f'{name} ({each.task}):')
         show(each)
-    if 'against' in found:
-        show(f'against {arguments.against}: cosine similarity '
-             f'{found["against"]["cosine_similarity"]:.4f}, distance '
-             f'{found["against"]["cosine_distance"]:.4f}')
+    if against := found.get('against'):
+        show(f'against {against["image"]}: cosine similarity '
+             f'{against["cosine_similarity"]:.4f}, distance {against["cosine_distance"]:.4f}')
     show(f'preprocess {times["preprocess"]:.1f} ms, inference {times["inference"]:.1f} ms, '
          f'postprocess {times["postprocess"]:.1f} ms, {found["provider"]}')
-    if output:
-        show(f'wrote {output}')
-    return EXIT_OK
 
 
 def _run_many(arguments: argparse.Namespace) -> int:
     """Run on more than one image."""
     from ros2_classify.cli.infer_many import Many
-    from ros2_classify.pipeline import Pipeline
-    from ros2_classify.postprocess.result_checks import SENTENCES
 
+    if arguments.depth is not None:
+        raise OptionsError('--depth belongs to one image: give one, or remove it')
     if arguments.limit is not None and arguments.limit < 1:
         raise OptionsError(f'--limit is {arguments.limit} but must be 1 or more')
-    with Many(arguments) as many, Pipeline.load(
-            described(arguments), provider=arguments.provider, threads=arguments.threads,
-            fetch=fetching.options_of(arguments), engine=engine_of(arguments)) as pipeline:
-        _say_settings(pipeline)
-        _check_task(pipeline, arguments)
-        options = pipeline.options.replace(**_changes(arguments))
-        pipeline.warm_up()
-        for ignored in pipeline.ignored:
-            say('hint', f'ignored: {ignored}')
+    with Many(arguments) as many, _loaded(arguments) as (pipeline, options):
         code = many.run(pipeline, options)
-        for checks in pipeline.all_checks:
-            for key, fields in checks.found().items():
-                say('warning', SENTENCES[key].format(**fields))
+        _say_checks(pipeline, one_image=False)
     return code
 
 
