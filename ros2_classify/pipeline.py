@@ -302,26 +302,24 @@ class Pipeline(ClipMethods, Generic[Found]):
             pipeline: Pipeline[Any] = cls(
                 descriptor, opened, labels or descriptor.load_labels(),
                 max_batch=settings.max_batch)
-            pipeline.file = None if url is not None else path
-            if most_images(opened) < pipeline.max_batch:
-                pipeline.limit_batch(most_images(opened))
-            pipeline.engine_time = engine_time
-            pipeline.tuning = tuning
         except BaseException:
             opened.close()
             raise
+        pipeline.file = None if url is not None else path
+        pipeline.engine_time, pipeline.tuning = engine_time, tuning
         further: dict[str, Any] = {
             'provider': provider, 'threads': threads, 'fetch': fetch, 'convert': convert,
             'engine': engine and engine.replace(remote='')}
-        if stages or encoder:
-            try:
-                if stages:
-                    pipeline._load_stages(stages, further)
-                if encoder:
-                    pipeline.encoder = cls.load(encoder, task='embedding', **further)
-            except BaseException:
-                pipeline.close()
-                raise
+        try:
+            if most_images(opened) < pipeline.max_batch:
+                pipeline.limit_batch(most_images(opened))
+            if stages:
+                pipeline._load_stages(stages, further)
+            if encoder:
+                pipeline.encoder = cls.load(encoder, task='embedding', **further)
+        except BaseException:
+            pipeline.close()
+            raise
         return pipeline
 
     def _load_stages(

@@ -134,37 +134,13 @@ class Many:
         if self._arguments.track:
             self._begin_to_track(pipeline)
         self._clips = clips_of(pipeline, options, self._arguments)
-        total = self._source.length
-        limit = self._arguments.limit
+        total, limit = self._source.length, self._arguments.limit
         if limit:
             total = min(total or limit, limit)
-        meter = ImageMeter('', self._progress())
-        meter.start(0, total)
-        begun, last, complete = time.perf_counter(), '', False
+        begun = time.perf_counter()
         try:
             with _terminated_like_interrupted():
-                try:
-                    for frame in self._frames():
-                        needed = self._clips is None or self._drawings or self._clips.needs(
-                            frame.stamp)
-                        image = frame.read() if needed else None
-                        if image is None and needed:
-                            continue
-                        self._one(pipeline, options, frame, image)
-                        self._done, last = self._done + 1, frame.name
-                        meter.add(1)
-                        if limit and self._done >= limit:
-                            break
-                    complete = True
-                    if self._clips is not None and self._done:
-                        found = self._clips.end(self._source.name)
-                        if found is not None:
-                            self._write(pipeline, frame, image, found, [])
-                finally:
-                    self._ended.set()
-                    if self._done:
-                        meter.finish()
-                    self._close(complete, last, total)
+                self._go_through(pipeline, options, total)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
         if not self._done:
@@ -173,10 +149,39 @@ class Many:
         if not self._arguments.json:
             show(f'{self._done} images in {seconds:.1f} s ({self._done / seconds:.1f} a second), '
                  f'{pipeline.engine.provider}')
-        for output in (self._arguments.output, self._arguments.results, self._arguments.mcap):
-            if output and not self._arguments.json:
-                show(f'wrote {output}')
+            for output in (self._arguments.output, self._arguments.results, self._arguments.mcap):
+                if output:
+                    show(f'wrote {output}')
         return EXIT_OK
+
+    def _go_through(
+        self, pipeline: Pipeline[Result], options: Options, total: int | None,
+    ) -> None:
+        """Run on each frame, and close the outputs whatever ends it."""
+        meter = ImageMeter('', self._progress())
+        meter.start(0, total)
+        last, complete = '', False
+        try:
+            for frame in self._frames():
+                needed = self._clips is None or self._drawings or self._clips.needs(frame.stamp)
+                image = frame.read() if needed else None
+                if image is None and needed:
+                    continue
+                self._one(pipeline, options, frame, image)
+                self._done, last = self._done + 1, frame.name
+                meter.add(1)
+                if self._done == self._arguments.limit:
+                    break
+            complete = True
+            if self._clips is not None and self._done:
+                found = self._clips.end(self._source.name)
+                if found is not None:
+                    self._write(pipeline, frame, image, found, [])
+        finally:
+            self._ended.set()
+            if self._done:
+                meter.finish()
+            self._close(complete, last, total)
 
     def _frames(self) -> Iterator[Any]:
         from ros2_classify.sources.newest import Newest

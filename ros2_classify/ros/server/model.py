@@ -333,28 +333,15 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
                 remote=remote_url_of(resolve(declared), engine) is not None),
             fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))
-    tasks = (pipeline.task, *(head.task for head in pipeline.others.values()))
-    if task := next((task for task in tasks if task not in MESSAGES), None):
-        pipeline.close()
-        raise DescriptorError(
-            f'{name}: the task is {task}, for which ROS has no message, so the server '
-            f'cannot publish it (it publishes {", ".join(MESSAGES)}); call ros2_classify.Pipeline '
-            'in a node of your own, or "python3 -m ros2_classify infer --against" for two images')
-    if not settings['max_batch'] and pipeline.engine.provider == _CPU:
-        # On a CPU a batch takes as long as its images one by one, and each waits for all.
-        pipeline.limit_batch(1)
-    loaded = time.monotonic()
     try:
+        _refuse_other_tasks(name, pipeline)
+        if not settings['max_batch'] and pipeline.engine.provider == _CPU:
+            # On a CPU a batch takes as long as its images one by one, and each waits for all.
+            pipeline.limit_batch(1)
+        loaded = time.monotonic()
         result = pipeline.warm_up()
         warm = time.monotonic()
-        descriptor = pipeline.descriptor
-        if problem := publishing_problem(result, pipeline.labels, descriptor.name) or next(
-                filter(None, (publishing_problem(
-                    result.others[head], other.labels, descriptor.name)
-                    for head, other in pipeline.others.items())), ''):
-            raise DescriptorError(
-                f'{descriptor.origin or descriptor.name}: its results cannot be published: '
-                f'{problem}; correct the labels or the name in its descriptor')
+        _refuse_unpublishable(pipeline, result)
         model = Model(
             pipeline, result_settings(settings, pipeline.options),
             warm_up_time=warm - loaded, load_time=loaded - begun,
@@ -370,6 +357,35 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     if pipeline.parallel < engine.parallel:
         log.warning(f'parallel is {engine.parallel}, but {pipeline.engine.provider} runs one '
                     'inference at a time')
+    _say_model(model, log)
+    return model
+
+
+def _refuse_other_tasks(name: str, pipeline: Pipeline[Any]) -> None:
+    """Raise DescriptorError if there is no message for the results."""
+    tasks = (pipeline.task, *(head.task for head in pipeline.others.values()))
+    if task := next((task for task in tasks if task not in MESSAGES), None):
+        raise DescriptorError(
+            f'{name}: the task is {task}, for which ROS has no message, so the server '
+            f'cannot publish it (it publishes {", ".join(MESSAGES)}); call ros2_classify.Pipeline '
+            'in a node of your own, or "python3 -m ros2_classify infer --against" for two images')
+
+
+def _refuse_unpublishable(pipeline: Pipeline[Any], result: Result) -> None:
+    """Raise DescriptorError if labels or names can't be in a message."""
+    descriptor = pipeline.descriptor
+    heads = [(result, pipeline.labels), *(
+        (result.others[head], other.labels) for head, other in pipeline.others.items())]
+    for each, labels in heads:
+        if problem := publishing_problem(each, labels, descriptor.name):
+            raise DescriptorError(
+                f'{descriptor.origin or descriptor.name}: its results cannot be published: '
+                f'{problem}; correct the labels or the name in its descriptor')
+
+
+def _say_model(model: Model, log: Any) -> None:
+    """Log what is inferred, ignored and not verified, and what loading took."""
+    pipeline = model.pipeline
     for setting in pipeline.descriptor.inferred:
         log.info(f'assumed about {model.name}: {setting}')
     for ignored in pipeline.ignored:
@@ -380,4 +396,3 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
         f'model {model.name} ({pipeline.task}) on {pipeline.engine.provider}, '
         f'loaded in {model.load_time:.2f} s ({model.engine_time:.2f} s for the engine), '
         f'warmed up in {model.warm_up_time:.2f} s')
-    return model
