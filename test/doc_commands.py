@@ -43,7 +43,9 @@ NOT_RUN = (
     (r'scripts/(setup|check|test|demo)( --tensorflow)?$', '.ci/run runs it'),
     (r'scripts/shell pip-licenses$', 'lists what is installed'),
     (r'scripts/tools/run pages ', 'scripts/check docs builds the same pages'),
-    (r'scripts/shell python -m (training\.dataset|'
+    (r'training-env/bin/python -m training finetune ',
+     'needs PyTorch; test/training/test_finetune.py runs the loop in two steps'),
+    (r'scripts/shell python -m (training\.(dataset|checker)|'
      r'ros2_classify (evaluate|curate|label|models threshold)) |'
      r'scripts/shell python -m ros2_classify models quantize cards_detector --images cards',
      'packages/ros2_classify_evaluation/test runs the same on fewer images'),

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from pathlib import Path
+import sys
 import time
 from typing import Any
 
@@ -44,7 +45,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog='python -m training', description='Train the demo card models from nothing.',
+        prog='python -m training', description='Train the demo card models from nothing; '
+                                               '"finetune --help" goes on.',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument('--output', type=Path, default=_ROOT / 'models',
                         help='directory for everything that ships')
@@ -121,7 +123,12 @@ def _report_motions(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Run the parts that were asked for."""
+    """Run the parts that were asked for, or fine-tune."""
+    if sys.argv[1:2] == ['finetune']:
+        # Needs the product, unlike the rest; the checkout has both of its packages.
+        sys.path.append(str(_ROOT / 'packages/ros2_classify_evaluation'))
+        from training.finetune import main as finetune
+        sys.exit(finetune(sys.argv[2:]))
     args = _arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)

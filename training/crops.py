@@ -29,7 +29,7 @@ SIDE = 80
 _MADE_UP = 0.4
 
 
-def _cut(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.ndarray:
+def cut(rng: np.random.Generator, image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Cut a box with random margins out of an image, and stretch it to the input."""
     height, width = image.shape[:2]
     w, h = box[2:] - box[:2]
@@ -65,6 +65,6 @@ def make_crop(rng: np.random.Generator, nothing: float = 0.2) -> tuple[np.ndarra
             sample = make_sample(rng, 128, 96, 18.0, empty=1.0, made_up=_MADE_UP)
             return cv2.resize(sample.image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), CLASSES
         image, box, _ = make_view(rng, card=False, made_up=_MADE_UP)
-        return _cut(rng, image, box), CLASSES
+        return cut(rng, image, box), CLASSES
     image, box, label = make_view(rng, card=True)
-    return _cut(rng, image, box), label
+    return cut(rng, image, box), label

@@ -39,14 +39,29 @@ _WIDTH, _HEIGHT, _SMALLEST = 640, 480, 24.0
 _KIND = 7
 
 
-def draw(count: int, seed: int = 1) -> list[Sample]:
+def night(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Return the image under a dim sodium lamp: yellow, dark, blurred by motion, noisy."""
+    light = np.array([1.0, 0.72, 0.28]) * rng.uniform(0.16, 0.34)
+    length = int(rng.integers(3, 9))
+    kernel = np.zeros((length, length))
+    kernel[length // 2] = 1 / length
+    turn = cv2.getRotationMatrix2D((length / 2 - 0.5, length / 2 - 0.5), rng.uniform(0, 180), 1)
+    dark = cv2.filter2D(image, -1, cv2.warpAffine(kernel, turn, (length, length))) * light
+    dark = rng.poisson(np.clip(dark, 0, None) * 0.9) / 0.9 + rng.normal(6, 3, image.shape)
+    return np.clip(dark, 0, 255).astype(np.uint8)
+
+
+def draw(count: int, seed: int = 1, shift: str = '') -> list[Sample]:
     """Return images of 640x480 pixels with boxes in whole pixels."""
     made = []
     for number in range(count):
         sample = make_sample(
             np.random.default_rng([seed, _KIND, number]), _WIDTH, _HEIGHT, _SMALLEST)
         boxes = np.concatenate((np.floor(sample.boxes[:, :2]), np.ceil(sample.boxes[:, 2:])), 1)
-        made.append(Sample(sample.image, boxes, sample.classes, sample.others))
+        image = sample.image
+        if shift:
+            image = night(np.random.default_rng([seed, _KIND, 2, number]), image)
+        made.append(Sample(image, boxes, sample.classes, sample.others))
     return made
 
 
@@ -140,11 +155,14 @@ def main() -> None:
                         help='directories: single cards (default: %(default)s)')
     parser.add_argument('--images', type=int, default=100, metavar='N')
     parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--shift', choices=['night'], default='',
+                        help='show the same under another light')
     arguments = parser.parse_args()
     if arguments.format == 'directories':
         write_crops(arguments.images, arguments.directory, arguments.seed)
     else:
-        _WRITERS[arguments.format](draw(arguments.images, arguments.seed), arguments.directory)
+        _WRITERS[arguments.format](
+            draw(arguments.images, arguments.seed, arguments.shift), arguments.directory)
 
 
 if __name__ == '__main__':

@@ -103,7 +103,8 @@ def assign(boxes: Tensor, logits: Tensor, centers: Tensor, strides: Tensor, trut
 
 
 def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width: int,
-                  height: int) -> tuple[Tensor, dict[str, float]]:
+                  height: int, ignored: list[Tensor] | None = None,
+                  weights: Tensor | None = None) -> tuple[Tensor, dict[str, float]]:
     """
     Return the loss of a batch and its parts.
 
@@ -117,6 +118,11 @@ def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width
         Per image int64 [M].
     width, height
         The images' size in pixels.
+    ignored
+        Per image float32 [M, 4], where nobody knows whether there is a card: finding one costs
+        nothing.
+    weights
+        float32 [C], how much the class of a card counts.
 
     Returns
     -------
@@ -136,22 +142,30 @@ def detector_loss(raw: Tensor, truths: list[Tensor], labels: list[Tensor], width
             cells, cards, iou = assign(boxes[i], free[i, :, 4:], centers, strides, target, label)
             found.append((torch.full_like(cells, i), cells, target[cards], label[cards], iou))
     objectness = torch.zeros(raw.shape[:2])
+    counted = torch.ones(raw.shape[:2])
+    for i, boxes_there in enumerate(ignored or ()):
+        if len(boxes_there):
+            inside = ((centers[:, None] > boxes_there[None, :, :2])
+                      & (centers[:, None] < boxes_there[None, :, 2:])).all(2).any(1)
+            counted[i, inside] = 0.0
     if not found:
-        loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness,
+        loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness, counted,
                                                            reduction='sum')
         return loss, {'objectness': float(loss)}
     # One look into the large tensor for the whole batch: each one costs its size backwards.
     images, cells, goal, label, iou = (torch.cat(parts) for parts in zip(*found))
     objectness[images, cells] = 1.0
+    counted[images, cells] = 1.0
     chosen, corner, stride = raw[images, cells], corners[cells], strides[cells]
     plain = torch.cat([goal[:, :2] / stride - corner, (goal[:, 2:] / stride + 1e-6).log()], 1)
     box_loss = (5 * (1 - overlap(decode(chosen[:, :4], corner, stride), goal) ** 2).sum()
                 + 0.5 * functional.l1_loss(chosen[:, :4], plain, reduction='sum'))
     wanted = functional.one_hot(label, raw.shape[2] - 5) * iou[:, None]
-    class_loss = functional.binary_cross_entropy_with_logits(chosen[:, 5:], wanted,
-                                                             reduction='sum')
-    object_loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness,
+    class_loss = functional.binary_cross_entropy_with_logits(
+        chosen[:, 5:], wanted, None if weights is None else weights[label][:, None],
+        reduction='sum')
+    object_loss = functional.binary_cross_entropy_with_logits(raw[..., 4], objectness, counted,
                                                               reduction='sum')
     parts = {'box': box_loss / len(cells), 'objectness': object_loss / len(cells),
              'class': class_loss / len(cells)}
-    return sum(parts.values(), raw.new_zeros(())), {k: float(v) for k, v in parts.items()}
+    return sum(parts.values(), raw.new_zeros(())), {k: float(v.detach()) for k, v in parts.items()}

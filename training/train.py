@@ -73,7 +73,7 @@ def _rate(step: int, steps: int) -> float:
 
 def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full: float,
         loss_of: Callable[[nn.Module, Any], tuple[Tensor, dict[str, float]]],
-        snapshot: Path | None) -> nn.Module:
+        snapshot: Path | None, frozen: bool = False) -> nn.Module:
     """
     Train a model.
 
@@ -93,6 +93,8 @@ def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full:
         Takes the model and a batch; returns the loss and its parts for the log.
     snapshot
         Where the averaged weights are written every 500 steps, if anywhere.
+    frozen
+        Keep the statistics of batch normalisation, and drop nothing.
 
     Returns
     -------
@@ -100,7 +102,7 @@ def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full:
         The averaged model.
 
     """
-    model.train()
+    model.train(not frozen)
     if not any(p.dim() == 5 for p in model.parameters()):
         model.to(memory_format=torch.channels_last)
     decay = [p for p in model.parameters() if p.dim() > 1]
