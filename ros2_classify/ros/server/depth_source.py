@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 import threading
 import time
 from typing import Any, NamedTuple
@@ -25,9 +26,10 @@ import weakref
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from ros2_classify.ros.server.image_waiter import (
-    NativeSubscription, no_event_callbacks, NotForExecutor, SubscriptionEvents)
+    no_event_callbacks, NotForExecutor, SubscriptionEvents, take, TakeError, TakingThread)
 from ros2_classify.ros.server.reliability import (
     BEST_EFFORT, FIXED, is_overridden, offers, ReliabilityChoice)
 from ros2_classify.spatial.camera import Floats, matrix_of
@@ -108,7 +110,8 @@ class DepthSource:
     """
     The topics of depth (none if its name is empty) and of camera_info.
 
-    The executor's thread calls `update` and gets the messages.
+    The executor's thread calls `update`, a worker's thread asks for `info`, and a thread of its
+    own takes the depth.
     """
 
     def __init__(
@@ -120,11 +123,30 @@ class DepthSource:
         self.depth_topic = depth_topic
         self.info_topic = info_topic
         self.ring = DepthRing()
-        self.info: Any = None
-        self._info: NativeSubscription | None = None
+        self._info: Any = None
+        # The calibration, the bytes that it was, and the subscription that it is from.
+        self._newest: tuple[Any, bytes, Any] = (None, b'', None)
         # Depth images that came or were lost.
         self._seen = 0
         self._last_wanted = 0.0
+
+    @property
+    def info(self) -> Any:
+        """
+        The newest calibration, taken when it is asked for; None if there is none.
+
+        It is the same object as long as nothing but its stamp changes.
+        """
+        subscription = self._info
+        if subscription is None:
+            return None
+        with suppress(TakeError):
+            while (taken := take(subscription)) is not None:
+                before, data, of = self._newest
+                same = of is subscription and _unstamped(taken.msg) == _unstamped(data)
+                self._newest = (before if same else deserialize_message(taken.msg, CameraInfo),
+                                taken.msg, subscription)
+        return self._newest[0] if self._newest[2] is subscription else None
 
     @property
     def subscribed(self) -> bool:
@@ -137,8 +159,8 @@ class DepthSource:
         if wanted:
             self._last_wanted = now
             if self._info is None:
-                self._info = NativeSubscription(self._node, self._subscribe(
-                    CameraInfo, self.info_topic, 1, BEST_EFFORT), self._take_info)
+                self._info = self._subscribe(
+                    CameraInfo, self.info_topic, 1, BEST_EFFORT, raw=True)
             if self.depth_topic:
                 self._follow_publishers()
         elif self.subscribed and now - self._last_wanted >= _LINGER:
@@ -149,18 +171,14 @@ class DepthSource:
         info, self._info = self._info, None
         depth, self._depth = self._depth, None
         if info is not None:
-            info.destroy()
+            self._node.destroy_subscription(info)
         if depth is not None:
             depth.destroy()
         self.ring.clear()
-        self.info = None
 
     def publishers(self, topic: str) -> int:
         """Return how many publish on a topic."""
         return int(self._node.count_publishers(topic))
-
-    def _take_info(self, msg: Any) -> None:
-        self.info = msg
 
     def _add(self, msg: Any) -> None:
         self._seen += 1
@@ -181,13 +199,14 @@ class DepthSource:
         if before is None or before.reliability != best:
             subscription = self._subscribe(Image, self.depth_topic, 5, best)
             self._depth = _Depth(
-                best, NativeSubscription(self._node, subscription, self._add),
+                best, TakingThread(self._node, subscription, self._add),
                 SubscriptionEvents(subscription))
             if before is not None:
                 before.destroy()
 
     def _subscribe(
-            self, msg_type: type, topic: str, depth: int, reliability: ReliabilityPolicy) -> Any:
+            self, msg_type: type, topic: str, depth: int, reliability: ReliabilityPolicy, *,
+            raw: bool = False) -> Any:
         overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
         if is_overridden(self._node, topic):
             overridable.append(QoSPolicyKind.RELIABILITY)
@@ -195,19 +214,24 @@ class DepthSource:
             msg_type, topic, _never_called, QoSProfile(
                 history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability),
             callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
-            qos_overriding_options=QoSOverridingOptions(overridable))
+            qos_overriding_options=QoSOverridingOptions(overridable), raw=raw)
 
 
 class _Depth(NamedTuple):
     """A subscription to depth, how reliable it is, and what the middleware tells of it."""
 
     reliability: ReliabilityPolicy
-    subscription: NativeSubscription
+    subscription: TakingThread
     events: SubscriptionEvents
 
     def destroy(self) -> None:
         self.events.destroy()
         self.subscription.destroy()
+
+
+def _unstamped(data: bytes) -> bytes:
+    """Return a serialized message without the stamp, with which its header begins."""
+    return data[:4] + data[12:]
 
 
 def _never_called(msg: Any) -> None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+import threading
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -33,7 +34,6 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.guard_condition import GuardCondition
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import qos_policy_name_from_kind
-from rclpy.waitable import NumberOfEntities, Waitable
 from ros2_classify.errors import Ros2ClassifyError
 from ros2_classify.ros.server.native_take import native_take, TakenMessage
 
@@ -45,6 +45,10 @@ _NEEDED = {
     'Subscription': ('take_message', 'pointer', '__enter__'),
     'EventHandle': ('take_event', 'destroy_when_not_in_use', '__enter__'),
 }
+
+
+# Seconds until a thread looks whether ROS was shut down, and after a message that is damaged.
+_LOOK_AGAIN, _PAUSE = 1.0, 0.001
 
 
 class RclpyError(Ros2ClassifyError):
@@ -153,57 +157,43 @@ def take(subscription: Any) -> TakenMessage | None:
 TakeError = rclpy_implementation.RCLError
 
 
-class NativeSubscription(Waitable):  # type: ignore[misc]  # rclpy has no types
+class TakingThread:
     """
-    Has the executor take a subscription's messages as `take` does, for a callback.
+    Takes a subscription's messages for a callback, in a thread of its own.
 
-    The subscription's own callback group is `NotForExecutor`. What can't be read is dropped.
+    An executor looks at all that a node has for each message, which costs 1 ms of the processor.
+    The subscription's callback group is `NotForExecutor`. What can't be read is dropped.
     """
 
     def __init__(self, node: Any, subscription: Any, callback: Callable[[Any], Any]) -> None:
-        super().__init__(MutuallyExclusiveCallbackGroup())
         self._node = node
         self._subscription = subscription
         self._callback = callback
-        self._index: int | None = None
-        node.add_waitable(self)
+        self._waiter = ImageWaiter(node.context)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True, name='taking')
+        self._thread.start()
 
     def destroy(self) -> None:
         """Give the subscription back."""
-        self._node.remove_waitable(self)
+        self._ended.set()
+        self._waiter.wake()
+        self._thread.join()
+        self._waiter.close()
         self._node.destroy_subscription(self._subscription)
 
-    def __enter__(self) -> None:
-        """Keep the subscription while it is waited on."""
-        self._subscription.handle.__enter__()
-
-    def __exit__(self, *exception: Any) -> None:
-        """Stop doing so."""
-        self._subscription.handle.__exit__(*exception)
-
-    def get_num_entities(self) -> NumberOfEntities:
-        """Return that it is one subscription."""
-        return NumberOfEntities(num_subs=1)
-
-    def add_to_wait_set(self, wait_set: Any) -> None:
-        """Add it."""
-        self._index = wait_set.add_subscription(self._subscription.handle)
-
-    def is_ready(self, wait_set: Any) -> bool:
-        """Return whether a message waits."""
-        return self._index is not None and bool(wait_set.is_ready('subscription', self._index))
-
-    def take_data(self) -> TakenMessage | None:
-        """Take it."""
-        try:
-            return take(self._subscription)
-        except TakeError:
-            return None
-
-    async def execute(self, taken_data: TakenMessage | None) -> None:
-        """Hand it over."""
-        if taken_data is not None:
-            self._callback(taken_data.msg)
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                ready = self._waiter.wait([self._subscription], _LOOK_AGAIN)
+                if not ready and not self._node.context.ok():
+                    # ROS was shut down: a wait would return at once, for ever.
+                    self._ended.wait(_LOOK_AGAIN)
+                for taken in filter(None, map(take, ready)):
+                    self._callback(taken.msg)
+            except TakeError:
+                # Also of a wait while ROS is shut down.
+                self._ended.wait(_PAUSE)
 
 
 def publisher_count(subscription: Any) -> int:

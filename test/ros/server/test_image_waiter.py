@@ -24,8 +24,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.server.image_waiter import (
-    check_rclpy, ImageWaiter, NativeSubscription, no_event_callbacks, NotForExecutor,
-    publisher_count, RclpyError, SubscriptionEvents, take)
+    check_rclpy, ImageWaiter, no_event_callbacks, NotForExecutor, publisher_count, RclpyError,
+    SubscriptionEvents, take, TakingThread)
 from std_msgs.msg import Header
 
 DEADLINE = 10.0
@@ -288,21 +288,20 @@ def test_a_rclpy_that_lacks_something_is_refused_in_a_sentence():
         check_rclpy(old)
 
 
-def test_the_executor_hands_over_messages_that_were_taken_natively(bench):
+def test_a_thread_hands_over_messages_until_it_is_destroyed(bench):
     got = []
-    subscription = bench.subscribe('native')
-    native = NativeSubscription(bench.node, subscription, got.append)
-    executor = SingleThreadedExecutor(context=bench.context)
-    executor.add_node(bench.node)
+    subscription = bench.subscribe('thread')
+    thread = TakingThread(bench.node, subscription, got.append)
     publisher = bench.connect(subscription)
     end = time.monotonic() + DEADLINE
     for number in range(3):
         publisher.publish(Header(frame_id=str(number)))
         while len(got) <= number and time.monotonic() < end:
-            executor.spin_once(timeout_sec=0.1)
+            time.sleep(0.01)
     assert [each.frame_id for each in got] == ['0', '1', '2']
-    native.destroy()
+    before = time.monotonic()
+    thread.destroy()
+    assert time.monotonic() - before < 0.9, 'it was not woken'
+    assert not thread._thread.is_alive() and subscription not in bench.node.subscriptions
     publisher.publish(Header(frame_id='late'))
-    executor.spin_once(timeout_sec=0.1)
-    assert len(got) == 3 and native not in bench.node.waitables
-    executor.shutdown()
+    assert len(got) == 3
