@@ -52,6 +52,7 @@ class FakeServer:
         self.token = ''
         self.status: tuple[int, str] | None = None  # replied to each inference
         self.reply: bytes | None = None  # in place of outputs: JSON text, its header
+        self.raw = b''  # sent in place of a whole response
         self.closes = False  # the connection, before each reply to an inference
         self.keeps = True  # connections alive
         self.dribbles = False  # a byte of a header every now and then
@@ -184,6 +185,10 @@ def serving(fake: FakeServer | None = None, port: int = 0,
             text = json.loads(body[:size])
             fake.calls.append(text)
             if fake.closes:
+                self.close_connection = True
+                return None
+            if fake.raw:
+                self.wfile.write(fake.raw)
                 self.close_connection = True
                 return None
             if fake.status is not None:

@@ -12,8 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Triton's Python backend runs an ONNX model: the file model.onnx beside this one."""
+"""
+Triton's Python backend runs an ONNX model: the file model.onnx beside this one.
 
+The parameter `threads` of config.pbtxt is for ONNX Runtime; without it, it takes all cores.
+"""
+
+import json
 from pathlib import Path
 
 import onnxruntime
@@ -24,8 +29,11 @@ DATATYPES = {'tensor(float)': 'TYPE_FP32', 'tensor(float16)': 'TYPE_FP16',
              'tensor(int64)': 'TYPE_INT64'}
 
 
-def opened():
-    return onnxruntime.InferenceSession(str(Path(__file__).with_name('model.onnx')))
+def opened(threads=0):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(
+        str(Path(__file__).with_name('model.onnx')), options)
 
 
 def described(tensor):
@@ -47,7 +55,8 @@ class TritonPythonModel:
         return config
 
     def initialize(self, args):
-        self.session = opened()
+        parameters = json.loads(args['model_config']).get('parameters', {})
+        self.session = opened(int(parameters.get('threads', {}).get('string_value', 0)))
         self.inputs = [each.name for each in self.session.get_inputs()]
         self.outputs = [each.name for each in self.session.get_outputs()]
 

@@ -283,6 +283,41 @@ def test_replies_that_make_no_sense(opened, fake, reply):
     assert np.allclose(engine.infer({'image': IMAGE})['scores'], WANTED, atol=1e-6)
 
 
+NUMBERS = (f'{{"outputs": [{OUTPUT}, "data": [0.5, 1, 2]}}]}}').encode()
+HEAD = b'HTTP/1.1 200 OK\r\n'
+
+
+@pytest.mark.parametrize('raw', [
+    HEAD + b'content-length: %d\r\n\r\n' % len(NUMBERS) + NUMBERS,
+    HEAD + b'Content-Length:  %d \r\nConnection: close\r\n\r\n' % len(NUMBERS) + NUMBERS,
+    HEAD + b'Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n' % (
+        len(NUMBERS), NUMBERS),
+    b'HTTP/1.1 100 Continue\r\n\r\n' + HEAD + b'\r\n' + NUMBERS,
+    b'HTTP/1.0 200\r\n\r\n' + NUMBERS])
+def test_ways_to_end_a_response(opened, fake, raw):
+    engine = opened('?shared_memory=false')
+    fake.raw = raw
+    for _ in range(2):
+        assert engine.infer({'image': IMAGE})['scores'].tolist() == [[0.5, 1.0, 2.0]]
+
+
+@pytest.mark.parametrize('raw', [
+    b'\x00' * 100, b'SSH-2.0-OpenSSH\r\n', b'HTTP/2 200 OK\r\n\r\n',
+    b'HTTP/1.1 99 x\r\n\r\n', HEAD,
+    HEAD + b'Content-Length: -1\r\n\r\n', HEAD + b'Content-Length: 99999999999999999\r\n\r\n',
+    HEAD + b'x: y\r\n' * 101 + b'\r\n', HEAD + b'no colon\r\n\r\n', HEAD + b'x' * 70000,
+    b'HTTP/1.1 100 Continue\r\n\r\n' * 200,
+    HEAD + b'Transfer-Encoding: chunked\r\n\r\nzz\r\n'])
+def test_heads_that_make_no_sense(opened, fake, raw):
+    engine = opened('?shared_memory=false')
+    fake.raw = raw
+    with pytest.raises(RemoteError) as caught:
+        engine.infer({'image': IMAGE})
+    assert caught.value.kind == 'refused'
+    fake.raw = b''
+    assert np.allclose(engine.infer({'image': IMAGE})['scores'], WANTED, atol=1e-6)
+
+
 def test_numbers_as_text_are_read(opened, fake):
     engine = opened('?shared_memory=false')
     fake.reply = OUTPUT.join(['{"outputs": [', ', "data": [0.5, 1, 2]}]}']).encode()
