@@ -50,6 +50,7 @@ _FINALISTS = 4
 # Seconds for a worker to load the model, within the budget; compilers need many.
 _LOAD = 60.0
 _LABELLED = 200
+_FOR_VARIANTS = 0.5  # of the budget
 # Free memory, in MiB, below which no further process is started.
 _SPARE = 700.0
 # Load per core that is more than a robot at rest has.
@@ -104,6 +105,9 @@ class Tuning:
     def __init__(self, request: Request, data: Data, work: Path, say: Say) -> None:
         self.request, self.data, self.work, self.say = request, data, work, say
         self.deadline = time.monotonic() + request.budget
+        # Seconds that are kept for the variants that the caller asked for.
+        self.reserved = _FOR_VARIANTS * request.budget if (
+            request.precisions or request.sizes) else 0.0
         self.reference = Candidate()
         self.workers: dict[Candidate, WorkerProcess] = {}
         self.measured: dict[Candidate, Measured] = {}
@@ -129,8 +133,8 @@ class Tuning:
 
     @property
     def left(self) -> float:
-        """Seconds of the budget that are left."""
-        return self.deadline - time.monotonic()
+        """Seconds of the budget that are left now."""
+        return self.deadline - self.reserved - time.monotonic()
 
     def ask_runtimes(self) -> None:
         """Find out what each ONNX Runtime has."""
@@ -217,7 +221,7 @@ class Tuning:
             return
         self.say(f'{len(usable)} candidates, {count} rounds')
         found = rounds({each: self.workers[each] for each in usable}, self.reference, count,
-                       _SLICE, self.deadline, self.say)
+                       _SLICE, self.deadline - self.reserved, self.say)
         for each, row in found.items():
             known = self.measured.setdefault(each, row)
             if known is not row:
@@ -305,6 +309,7 @@ def _measure(run: Tuning, declared: ModelDescriptor) -> None:
         runtime=runtime)], _FIRST)
     best_of = [ranked[0] for runtime in run.facts if (ranked := run.ranked(runtime))]
     run.wave([each for base in best_of for each in trials.second_wave(base)], _FIRST)
+    run.reserved = 0.0
     wanted = [*request.precisions, *(f'{width}x{height}' for width, height in request.sizes)]
     if wanted:
         ready, run.models, failed = trials.make_variants(

@@ -178,6 +178,25 @@ def images(tmp_path: Path) -> Path:
     return directory
 
 
+def test_a_variant_that_is_asked_for_is_tried_within_the_budget(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ros2_classify.tuning import tune
+    from ros2_classify.tuning.data import Data
+
+    seen: list[tuple[list[str], float]] = []
+    request = tune.Request('m', budget=100.0, sizes=((160, 160),))
+    with tune.Tuning(request, Data((), 'none'), tmp_path, print) as run:
+        run.facts = {'': {'providers': ['CPUExecutionProvider']}}
+        monkeypatch.setattr(run, 'ranked', lambda runtime=None: [run.reference])
+        monkeypatch.setattr(run, 'wave', lambda wanted, count: seen.append(
+            ([each.variant for each in wanted], run.left)))
+        declared: Any = None  # a size needs no file
+        tune._measure(run, declared)
+    first, _, variants, _ = seen
+    assert 40.0 < first[1] <= 50.0
+    assert variants[0] == ['160x160'] and 90.0 < variants[1] <= 100.0
+
+
 def test_a_whole_run_writes_a_record(
         tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
