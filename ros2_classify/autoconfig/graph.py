@@ -36,8 +36,6 @@ _TRANSPARENT = frozenset((
     'Cast', 'Concat', 'DequantizeLinear', 'Dropout', 'Expand', 'Flatten', 'Gather', 'Identity',
     'QuantizeLinear', 'Reshape', 'Slice', 'Split', 'Squeeze', 'Transpose', 'Unsqueeze'))
 _ARITHMETIC = ('Add', 'Div', 'Mul', 'Sub')
-_SUPPRESSION = frozenset((
-    'BatchedNMS_TRT', 'EfficientNMS_TRT', 'NonMaxSuppression', 'TRTBatchedNMS', 'TopK'))
 _MAX_STEPS = 64
 # Weights begin with smaller numbers than pixels: a model is fed about -3 to 3, not 0 to 255.
 _LARGEST_INPUT = 10.0
@@ -67,12 +65,6 @@ class Graph:
     ends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # by input, 'pixels' if the graph scales 0 to 255 itself, 'unit' if it normalizes 0 to 1
     begins: Mapping[str, Takes] = field(default_factory=dict)
-    operators: frozenset[str] = frozenset()
-
-    @property
-    def suppresses(self) -> bool:
-        """Whether boxes are selected in the graph."""
-        return bool(self.operators & _SUPPRESSION)
 
     def end(self, output: str) -> str:
         """Return the last operator that changes an output's numbers; '' if unknown."""
@@ -110,8 +102,7 @@ def _read(data: memoryview) -> Graph:
     inputs = [name for piece in messages(graph, _Graph.INPUT)
               if (name := _field(piece, 1)) not in weights]
     begins = {name: takes for name in inputs if (takes := _takes(name, used, constants))}
-    return Graph({name: tuple(_last(name, made)) for name in outputs}, begins,
-                 frozenset(node.operator for node in nodes))
+    return Graph({name: tuple(_last(name, made)) for name in outputs}, begins)
 
 
 def _node(data: memoryview) -> _NodeView:

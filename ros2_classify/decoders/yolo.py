@@ -38,7 +38,7 @@ After the class scores may follow:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +97,6 @@ class YoloOptions:
             raise fields.error('angle', 'needs centre and size in pixels; remove '
                                'output.box_format and output.normalized')
         return self
-
-
-class Reading(NamedTuple):
-    """How the numbers of a shape are arranged; None if the shape does not tell."""
-
-    axes: Axes | None
-    objectness: bool | None
 
 
 def class_count(outputs: Outputs, options: YoloOptions) -> int | None:
@@ -190,12 +183,6 @@ def _extra(outputs: Outputs, options: YoloOptions) -> dict[str, int]:
         'coefficients': 0 if options.prototypes is None else len(
             prototypes(options.prototypes, outputs)),
         'angle': int(options.angle)}
-
-
-def read_shape(shape: tuple[int, int], classes: int | None, size: tuple[int, int]) -> Reading:
-    """Tell axes and objectness from the shape alone, by conventions of the published models."""
-    axes = _axes_of(shape, classes, size)
-    return Reading(axes, None if axes is None else _objectness_of(shape, axes, classes, size))
 
 
 def _axes_of(

@@ -15,14 +15,14 @@
 """
 The machine that the doctor checks: everything it reads from the system comes from here.
 
-`ThisMachine` is the real one; `ros2_classify.doctor.machine.FakeMachine` is for tests.
+`ThisMachine` is the real one; tests have one of their own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import metadata
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import Literal, Protocol, Union
+from typing import Literal, Protocol
 
 Level = Literal['ok', 'warning', 'error']
 
@@ -231,68 +231,3 @@ class ThisMachine:
 def _existing(directory: Path) -> Path:
     """Return a directory, or its nearest existing parent."""
     return next(each for each in (directory, *directory.parents) if each.exists())
-
-
-@dataclass
-class FakeMachine:
-    """A machine on which all is well, except for what a test changes."""
-
-    env: Mapping[str, str] = field(default_factory=dict)
-    # by a part of the code; other code prints ``{}``
-    ran: Mapping[str, Ran] = field(default_factory=dict)
-    installed: Mapping[str, tuple[Installed, ...]] = field(default_factory=dict)
-    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # directories by module
-    files: Mapping[str, str] = field(default_factory=dict)  # contents by path
-    # by the beginning of a path; the longest counts
-    disks: Mapping[str, Disk] = field(default_factory=dict)
-    write_error: Union[OSError, None] = None
-    model_error: Union[Exception, None] = None
-    owners: tuple[int, ...] = ()  # other users with files in the shared memory
-    size: int = 0  # bytes of every directory
-    loaded: Loaded = Loaded('CPUExecutionProvider', 0.1, 0.01)
-
-    def run_python(self, code: str) -> Ran:
-        """Return the result whose key is in the code."""
-        return next((ran for part, ran in self.ran.items() if part in code), Ran(0, '{}'))
-
-    def distributions(self, name: str) -> tuple[Installed, ...]:
-        """Return what the test set."""
-        return tuple(self.installed.get(name, ()))
-
-    def places_of(self, module: str) -> tuple[str, ...]:
-        """Return what the test set."""
-        return tuple(self.places.get(module, ()))
-
-    def has_file(self, path: str) -> bool:
-        """Tell whether the test set the file."""
-        return path in self.files
-
-    def read_text(self, path: str) -> str:
-        """Return what the test set."""
-        if path not in self.files:
-            raise FileNotFoundError(2, 'No such file or directory', path)
-        return self.files[path]
-
-    def disk(self, directory: Path) -> Disk:
-        """Return what the test set, or a large empty disk."""
-        fitting = [path for path in self.disks if str(directory).startswith(path)]
-        return self.disks[max(fitting, key=len)] if fitting else Disk(10**12, 10**12)
-
-    def write_trial(self, directory: Path) -> None:
-        """Raise what the test set."""
-        if self.write_error is not None:
-            raise self.write_error
-
-    def other_owners(self, directory: Path, beginning: str) -> tuple[int, ...]:
-        """Return what the test set."""
-        return self.owners
-
-    def size_of(self, directory: Path) -> int:
-        """Return what the test set."""
-        return self.size
-
-    def load_model(self, model: str, provider: str) -> Loaded:
-        """Return or raise what the test set."""
-        if self.model_error is not None:
-            raise self.model_error
-        return self.loaded

@@ -21,18 +21,12 @@ from pathlib import Path
 
 from ros2_classify.download.cache import Cache
 from ros2_classify.download.fetch import cached, fetch, Request
-from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.download.options import FetchOptions
 from ros2_classify.download.url import is_url
 from ros2_classify.errors import ArchiveError, IntegrityError, ModelNotFoundError
 from ros2_classify.model.catalog import entries
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.paths import check_directory, locate
-
-
-def sha256_of(path: str | Path) -> str:
-    """Return the sha256 of a file's content."""
-    return sha256_of_file(Path(path))
 
 
 def request_for(descriptor: ModelDescriptor) -> Request:

@@ -24,10 +24,11 @@ from pathlib import Path
 import subprocess
 import venv
 
+from fake_machine import FakeMachine
 import pytest
 from ros2_classify import cli
 from ros2_classify.doctor import CHECKS, examine, Issue, ThisMachine
-from ros2_classify.doctor.machine import Disk, FakeMachine, Installed, Ran
+from ros2_classify.doctor.machine import Disk, Installed, Ran
 from ros2_classify.doctor.model_checks import (
     check_cache, check_catalogue, check_conversion, check_model)
 from ros2_classify.doctor.python_checks import check_providers, check_python, IDENTITY

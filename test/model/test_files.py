@@ -20,9 +20,10 @@ from pathlib import Path
 
 import pytest
 
+from ros2_classify.download.hashing import sha256_of_file
 from ros2_classify.errors import IntegrityError, ModelNotFoundError
 from ros2_classify.model.descriptor import ModelDescriptor
-from ros2_classify.model.files import model_file, sha256_of
+from ros2_classify.model.files import model_file
 from ros2_classify.paths import locate, search_path, searching
 
 
@@ -115,7 +116,7 @@ def test_urls_are_not_files():
 def test_sha256(tmp_path, size):
     content = bytes(i % 251 for i in range(size))
     (tmp_path / 'f').write_bytes(content)
-    assert sha256_of(tmp_path / 'f') == hashlib.sha256(content).hexdigest()
+    assert sha256_of_file(tmp_path / 'f') == hashlib.sha256(content).hexdigest()
 
 
 def descriptor(directory, sha256=None):
