@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,13 @@ _EDGE, _EDGE_PART = 2.0, 0.03
 _LAST_ROWS = 1.5
 # If the distance may as well be twice as large, it is none.
 _MOST_UNSURE = 0.5
+# Degrees of roll; and the cosine from which on a camera does not look straight down.
+_MOST_ROLL, _LEVEL = 30.0, 0.1
 
 
 def locate_on_ground(
-        detections: Detections, camera: CameraModel, ground_from_image: NDArray[Any]) -> Positions:
+        detections: Detections, camera: CameraModel, ground_from_image: NDArray[Any],
+        lower_edge: float | None = None) -> Positions:
     """
     Find where objects stand on level ground, without depth.
 
@@ -49,18 +53,22 @@ def locate_on_ground(
     ground_from_image : ndarray of float, shape (4, 4)
         The transform from the image's frame (optical: x right, y down, z forward) to the
         frame of the ground, whose plane is z = 0, z up.
+    lower_edge : float, optional
+        Where what the model saw ends, in pixels from the image's top, such as the lower edge of
+        a region of interest; by default that of the image.
 
     Returns
     -------
     Positions
         Points on the ground, in its frame, with covariances that grow with the distance. Sizes
         are along the view (unknown, so as across), across, and up. Objects whose lower edge is
-        above the horizon, or touches that of the image, have none.
+        above the horizon, or touches that of the image or of the region, have none.
 
     Raises
     ------
     InputError
-        If the camera is of another image size, or not above the ground.
+        If the camera is of another image size, not above the ground, or rolled by more than 30
+        degrees: objects don't stand on the lower edges of their boxes then.
 
     Examples
     --------
@@ -91,6 +99,8 @@ def locate_on_ground(
         raise InputError(
             f'the camera is {eye[2]:.2f} m above the ground, but must be above it: is the plane '
             'z = 0 of ground_frame the ground?')
+    _check_roll(turn)
+    last = height if lower_edge is None else min(lower_edge, height)
     count = len(detections)
     points, sizes = np.full((count, 3), np.nan), np.full((count, 3), np.nan)
     covariances, headings = np.full((count, 3, 3), np.nan), np.full(count, np.nan)
@@ -106,7 +116,7 @@ def locate_on_ground(
     rays = camera.rays(seen_at.reshape(-1, 2)).reshape(6, count, 3) @ turn.T
     for row in range(count):
         bottom, left, right, top, beside, above = rays[:, row]
-        if boxes[row, 3] >= height - _LAST_ROWS:
+        if boxes[row, 3] >= last - _LAST_ROWS:
             missing[row] = Missing('cut_off')
         elif not np.isfinite(rays[:, row]).all():
             missing[row] = Missing('no_ray')
@@ -128,6 +138,17 @@ def locate_on_ground(
             sizes[row] = _size(eye, point, left, right, top, far)
     distances = np.linalg.norm(points - eye, axis=1)
     return Positions(points, sizes, tuple(missing), distances, covariances, headings)
+
+
+def _check_roll(turn: Floats) -> None:
+    """Refuse a camera in whose images down is another way; straight down there is none."""
+    right, down = turn[2, :2].tolist()
+    roll = math.degrees(math.atan2(right, -down))
+    if math.hypot(right, down) > _LEVEL and abs(roll) > _MOST_ROLL:
+        raise InputError(
+            f'the camera is rolled by {roll:.0f} degrees, so objects do not stand on the lower '
+            f'edges of their boxes (at most {_MOST_ROLL:.0f} degrees); turn its images upright '
+            'before the model sees them, and give the frame of the turned images')
 
 
 def _meet(eye: Floats, ray: Floats) -> Floats:

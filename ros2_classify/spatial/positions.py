@@ -29,7 +29,8 @@ REASONS = {
     'invalid': '{:.0%} of its pixels in the depth image are invalid',
     'no_ray': 'the lens model has no ray for it',
     'above_horizon': 'its lower edge is above the horizon, or too near to it for a distance',
-    'cut_off': 'it touches the lower edge of the image, so where it stands is not seen',
+    'cut_off': (
+        'it touches the lower edge of the image or of the roi, so where it stands is not seen'),
 }
 
 

@@ -93,3 +93,30 @@ def test_near_the_horizon_a_pixel_is_kilometres():
 def test_a_camera_below_the_ground_is_refused():
     with pytest.raises(InputError, match='-0.50 m above the ground'):
         locate_on_ground(found([[300, 100, 340, 300]]), CAMERA, looking_down(-0.5, 30.0))
+
+
+def test_a_box_that_the_lower_edge_of_the_region_cuts_is_refused():
+    boxes = found([[300, 100, 340, 300], [300, 100, 340, 240]])
+    where = locate_on_ground(boxes, CAMERA, POSE, lower_edge=300.5)
+    assert where.missing[0].key == 'cut_off' and where.missing[1] is None
+    assert locate_on_ground(boxes, CAMERA, POSE).missing == (None, None)
+
+
+@pytest.mark.parametrize('roll, refused', [
+    (0, False), (20, False), (-20, False), (45, True), (90, True), (-90, True), (180, True)])
+@pytest.mark.parametrize('down', [0.0, 30.0, 60.0])
+def test_in_the_image_of_a_rolled_camera_down_is_another_way(roll, refused, down):
+    angle = np.radians(roll)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    pose = looking_down(1.0, down) @ turn
+    if refused:
+        with pytest.raises(InputError, match=f'rolled by -?{abs(roll)} degrees'):
+            locate_on_ground(found([[300, 100, 340, 300]]), CAMERA, pose)
+    else:
+        locate_on_ground(found([[300, 100, 340, 300]]), CAMERA, pose)
+
+
+def test_straight_down_there_is_no_roll():
+    where = locate_on_ground(found([[300, 200, 340, 240]]), CAMERA, looking_down(1.0, 90.0))
+    np.testing.assert_allclose(where.points[0], 0, atol=0.01)

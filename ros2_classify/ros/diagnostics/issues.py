@@ -266,9 +266,10 @@ POSITIONS = (
         'check the transform of the camera; nothing if objects fly'),
     IssueType(
         'position_cut_off', WARN,
-        'no position for an object on {topic}: it touches the lower edge of the image, so where '
-        'it stands is not seen',
-        'the object is too near for this camera', 'nothing; use a depth camera for near objects'),
+        'no position for an object on {topic}: it touches the lower edge of the image or of '
+        'the roi, so where it stands is not seen',
+        'the object is too near for this camera, or the region of interest cuts it',
+        'nothing; use a depth camera for near objects, or a larger roi'),
 )
 
 INFERENCE = (

@@ -174,20 +174,24 @@ class Locator:
 
     # ---- in a worker's threads
 
-    def __call__(self, result: Detections, header: Any) -> tuple[Detections, Located | None]:
+    def __call__(self, result: Detections, header: Any, lower_edge: float | None = None,
+                 ) -> tuple[Detections, Located | None]:
         """
         Return a result with the positions from the camera, and those that are published.
+
+        `lower_edge` is where a region of interest ends, in pixels.
 
         The second one is None where not a single object could have a position, for a reason
         that has nothing to do with them: to publish none would say that nothing is there.
         """
         try:
-            return self._locate(result, header)
+            return self._locate(result, header, lower_edge)
         except _Problem as problem:
             self._tell(problem.issue, len(result))
         return result, None
 
-    def _locate(self, result: Detections, header: Any) -> tuple[Detections, Located | None]:
+    def _locate(self, result: Detections, header: Any, lower_edge: float | None,
+                ) -> tuple[Detections, Located | None]:
         target = self._target if self._has_tf else ''
         frame = target or self._ground or header.frame_id
         if not len(result):
@@ -201,7 +205,7 @@ class Locator:
         turns: Sequence[Floats] | None
         if self._ground:
             pose = self._matrix(self._ground, header.frame_id, header.stamp)
-            where = self._on_ground(result, camera, pose)
+            where = self._on_ground(result, camera, pose, lower_edge)
             inside = (where.points - pose[:3, 3]) @ pose[:3, :3]
             assert where.headings is not None
             turns = [turned_about_z(angle) for angle in where.headings.tolist()]
@@ -267,9 +271,10 @@ class Locator:
         except InputError as error:
             raise _Problem(find('depth_unusable', topic=topic, reason=error)) from error
 
-    def _on_ground(self, result: Detections, camera: CameraModel, pose: Floats) -> Positions:
+    def _on_ground(self, result: Detections, camera: CameraModel, pose: Floats,
+                   lower_edge: float | None) -> Positions:
         try:
-            return locate_on_ground(result, camera, pose)
+            return locate_on_ground(result, camera, pose, lower_edge)
         except InputError as error:
             raise _Problem(find('ground', frame=self._ground, reason=error)) from error
 

@@ -25,6 +25,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from ros2_classify.preprocess.views import region
 from ros2_classify.results.results import Detections, Result
 
 
@@ -45,7 +46,7 @@ class Published:
     color: str
     class_id: str
     # Finds positions: returns the result with them, and what is published of them.
-    locator: Callable[[Any, Any], tuple[Any, Any]] | None = None
+    locator: Callable[[Any, Any, float | None], tuple[Any, Any]] | None = None
     # What the parameters ask for, and what was counted at lines and zones of events.
     settings: Any = None
     counts: Mapping[str, str] | None = None
@@ -54,7 +55,11 @@ class Published:
     def _in_metres(self) -> tuple[Any, Any]:
         if self.locator is None or not isinstance(self.result, Detections):
             return self.result, None
-        return self.locator(self.result, self.header)
+        edge = None
+        if self.settings is not None:
+            _, top, _, height = region(self.settings.options, self.result.image_size)
+            edge = top + height
+        return self.locator(self.result, self.header, edge)
 
     @property
     def shown(self) -> Result:

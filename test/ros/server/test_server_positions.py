@@ -17,11 +17,14 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from rclpy.qos import ReliabilityPolicy
 from rgbd_camera import FOCAL, RgbdCamera
+from ros2_classify import Detections, Options, Timing
+from ros2_classify.ros.server.output import Published
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
 
@@ -201,6 +204,20 @@ def test_on_the_ground_without_depth(start, peer, detector, tf2):
     assert 0 < spread[0] < spread[1]
     cup = found[0].detections[0].bbox
     assert cup.center.position.z == pytest.approx(cup.size.z / 2)
+
+
+@pytest.mark.parametrize('roi, edge', [
+    ((), 480), ((0, 0.25, 1, 0.5), 240), ((0, 0, 1, 0, 0.5, 0.75), 360)])
+def test_the_locator_is_told_where_the_region_ends(roi, edge):
+    result = Detections(
+        np.array([[0, 0, 9, 9]]), np.array([1]), np.array([0.9]), np.array(['cup'], object),
+        (640, 480), Timing(0.0, 0.0, 0.0))
+    told = []
+    published = Published(
+        result, None, None, 'bgr', 'label', lambda *words: told.append(words) or (None, 1),
+        SimpleNamespace(options=Options(roi=roi)))
+    assert published.located == 1
+    assert told == [(result, None, edge)]
 
 
 def test_what_is_wrong_with_the_depth_is_said(start, peer, operator, detector):
