@@ -49,11 +49,11 @@ BOXES, PERIOD = 20, 0.04
 
 def save_boxes(directory: Path) -> Path:
     """Write a model of 20 boxes."""
-    corners = np.random.default_rng(0).uniform(0, 0.7, (BOXES, 2)).astype(np.float32)
+    corners = np.mgrid[0.02:0.82:5j, 0.05:0.8:4j].reshape(2, BOXES).T.astype(np.float32)
     scores = np.zeros((1, BOXES, 2), np.float32)
     scores[..., 1] = 0.9
     save_constant_model(directory / 'many.onnx', {
-        'boxes': np.hstack([corners, corners + 0.2])[None], 'scores': scores})
+        'boxes': np.hstack([corners, corners + 0.15])[None], 'scores': scores})
     path = directory / 'many.yaml'
     path.write_text(
         'name: many\ntask: detection\nsource: {path: many.onnx}\nlabels: {1: cup}\n'
