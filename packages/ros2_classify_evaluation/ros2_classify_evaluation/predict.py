@@ -28,6 +28,7 @@ from ros2_classify import (
     Classification, Detections, InputError, Labels, OptionsError, Pipeline, Segmentation)
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
 from ros2_classify_evaluation.metrics.detection import Predicted
+from ros2_classify_evaluation.metrics.masks import decode, overlaps
 from ros2_classify_evaluation.metrics.tracking import Counts
 from ros2_classify_evaluation.names import ClassMap, match_names
 from ros2_classify_evaluation.tracks import Follower, has_tracks
@@ -66,6 +67,9 @@ class Predictions:
     objects: list[Objects] = field(default_factory=list)
     boxes: list[Predicted] = field(default_factory=list)
     tracks: Counts | None = None  # if the objects have ids
+    # If the model and the dataset have masks: IoUs (N, M) and pixels (N,) of each image.
+    mask_overlaps: list[NDArray[np.float64]] = field(default_factory=list)
+    mask_areas: list[NDArray[np.float64]] = field(default_factory=list)
     # Segmentation: (N, C + 1, C + 1) pixels of each image; the last class is any other.
     confusion: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0, 0), np.int64))
     samples: Sequence[Sample] = ()
@@ -210,7 +214,22 @@ class _Objects:
         self._found.boxes.append(Predicted(
             result.boxes[rows].astype(np.float64), result.scores[rows].astype(np.float64),
             numbers[rows]))
+        self._add_masks(sample, truth, result, np.flatnonzero(rows), numbers[rows])
         self._found.milliseconds.append(1e3 * result.timing.total)
+
+    def _add_masks(self, sample: Sample, truth: Objects, result: Detections,
+                   rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> None:
+        if truth.segmentations is None or result.masks is None:
+            return
+        width, height = result.image_size
+        cutouts = [result.masks.cutout(row, (width, height)) for row in rows.tolist()]
+        try:
+            masks = [decode(each, height, width) for each in truth.segmentations]
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f'the masks of {sample.name} cannot be read: {error}') from error
+        same = numbers[:, None] == truth.class_ids[None, :]
+        self._found.mask_overlaps.append(overlaps(cutouts, masks, truth.ignored, same))
+        self._found.mask_areas.append(np.array([each.pixels.sum() for each in cutouts], float))
 
     def finish(self) -> None:
         if self._follower is not None:

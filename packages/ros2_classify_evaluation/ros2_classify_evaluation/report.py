@@ -266,21 +266,14 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
     count = len(names)
     all_ = [detection.matches(truths, found.boxes, number) for number in range(count)]
 
-    def mean(weights: Weights, level: int | None = None) -> float:
-        table = np.array([detection.average_precisions(each, weights) for each in all_])
-        values = table if level is None else table[:, level]
-        return float(np.nanmean(values)) if np.isfinite(values).any() else float('nan')
-
-    measures: dict[str, Measure] = {
-        'map': mean, 'map50': lambda weights: mean(weights, 0)}
-    values = _values(measures, len(found))
-    ones = np.ones(len(found))
-    values['map75'] = _plain(mean(ones, 5))
-    for size in ('small', 'medium', 'large'):
-        table = np.array([detection.average_precisions(
-            detection.matches(truths, found.boxes, number, size)) for number in range(count)])
-        values[f'map_{size}'] = _plain(
-            float(np.nanmean(table)) if np.isfinite(table).any() else float('nan'))
+    measures: dict[str, Measure] = {}
+    values = _precision(found, all_, None, '', measures)
+    masked = []
+    if found.mask_overlaps:
+        masks = found.mask_overlaps, found.mask_areas
+        masked = [detection.matches(truths, found.boxes, number, masks=masks)
+                  for number in range(count)]
+        values |= _precision(found, masked, masks, 'mask_', measures)
     matched = detection.operating(truths, found.boxes)
     confusion = detection.confusion(matched, truths, found.threshold, count)
     each = _at_threshold(all_, found.threshold)
@@ -292,6 +285,9 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
             'ap': float(precisions.mean()), 'ap50': float(precisions[0]),
             'precision': float(each.precision[number]), 'recall': float(each.recall[number]),
             'f1': float(each.f1[number])})
+        if masked:
+            per_class[-1]['mask_ap'] = float(
+                detection.average_precisions(masked[number]).mean())
     there = each.support > 0
     values['macro_f1'] = _plain(classification.macro(each.f1[there]))
     alarms = (matched.scores >= found.threshold) & (matched.truths == -1)
@@ -318,6 +314,30 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
     if not about['objects']:
         report.warnings.append('the dataset has no object, so there is no average precision')
     return report
+
+
+def _precision(found: Predictions, all_: list[detection.Matches], masks: Any, kind: str,
+               measures: dict[str, Measure]) -> dict[str, Value]:
+    """Return COCO's six numbers, of boxes or masks, and add those with intervals to measures."""
+    def mean(weights: Weights, level: int | None = None) -> float:
+        table = np.array([detection.average_precisions(each, weights) for each in all_])
+        return _known_mean(table if level is None else table[:, level])
+
+    mine: dict[str, Measure] = {
+        f'{kind}map': mean, f'{kind}map50': lambda weights: mean(weights, 0)}
+    measures.update(mine)
+    values = _values(mine, len(found))
+    values[f'{kind}map75'] = _plain(mean(np.ones(len(found)), 5))
+    for size in ('small', 'medium', 'large'):
+        values[f'{kind}map_{size}'] = _plain(_known_mean(np.array([
+            detection.average_precisions(
+                detection.matches(found.objects, found.boxes, number, size, masks))
+            for number in range(len(all_))])))
+    return values
+
+
+def _known_mean(values: NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float('nan')
 
 
 def _tracks(found: Predictions, about: dict[str, Any]) -> dict[str, Value]:

@@ -46,6 +46,8 @@ class Objects:
         Pixels of the object (of its mask, where the dataset knows it), which decide its size.
     track_ids : tuple of str, optional
         What names each object across the images of a sequence.
+    segmentations : tuple, optional
+        The mask of each object as COCO writes it, for `metrics.masks.decode`.
 
     """
 
@@ -54,12 +56,14 @@ class Objects:
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float64]
     track_ids: tuple[str, ...] | None = None
+    segmentations: tuple[Any, ...] | None = None
 
     @classmethod
     def of(cls, boxes: Sequence[Sequence[float]], class_ids: Sequence[int],
            ignored: Sequence[bool] | None = None,
            areas: Sequence[float] | None = None,
-           track_ids: tuple[str, ...] | None = None) -> Objects:
+           track_ids: tuple[str, ...] | None = None,
+           segmentations: tuple[Any, ...] | None = None) -> Objects:
         """Make arrays of lists; areas are those of the boxes by default."""
         array = np.asarray(boxes, np.float64).reshape(-1, 4)
         if not np.isfinite(array).all():
@@ -68,14 +72,17 @@ class Objects:
         return cls(
             array, np.asarray(class_ids, np.int64),
             np.zeros(len(array), bool) if ignored is None else np.asarray(ignored, bool),
-            sides.prod(axis=1) if areas is None else np.asarray(areas, np.float64), track_ids)
+            sides.prod(axis=1) if areas is None else np.asarray(areas, np.float64), track_ids,
+            segmentations)
 
     def select(self, rows: NDArray[Any], class_ids: NDArray[np.int64]) -> Objects:
         """Return some of the objects, with other numbers of their classes."""
         tracks = None if self.track_ids is None else tuple(
             np.array(self.track_ids, object)[rows].tolist())
+        masks = None if self.segmentations is None else tuple(
+            self.segmentations[row] for row in np.arange(len(self))[rows].tolist())
         return Objects(self.boxes[rows], class_ids[rows], self.ignored[rows], self.areas[rows],
-                       tracks)
+                       tracks, masks)
 
     def __len__(self) -> int:
         """Return the number of objects."""

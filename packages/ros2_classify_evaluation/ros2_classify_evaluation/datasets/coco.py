@@ -68,6 +68,8 @@ def load(path: Path) -> Dataset:
                 f'{file}: the annotation {each.get("id")} names the image {each["image_id"]} and '
                 f'the category {each["category_id"]}, which are not both in the file')
         annotations[each['image_id']].append(each)
+    masked = bool(data['annotations']) and all(
+        each.get('segmentation') for each in data['annotations'])
     samples = []
     for image in data['images']:
         rows = annotations[image['id']]
@@ -77,7 +79,8 @@ def load(path: Path) -> Dataset:
             image['file_name'], _image(file, path, image['file_name']), Objects.of(
                 boxes, [number_of[each['category_id']] for each in rows],
                 [bool(each.get('iscrowd', 0) or each.get('ignore', 0)) for each in rows],
-                [each.get('area', each['bbox'][2] * each['bbox'][3]) for each in rows])))
+                [each.get('area', each['bbox'][2] * each['bbox'][3]) for each in rows],
+                segmentations=tuple(each['segmentation'] for each in rows) if masked else None)))
     return Dataset('detection', tuple(each['name'] for each in categories), samples, str(file),
                    'coco')
 

@@ -112,8 +112,9 @@ def match(overlap: Floats, ignored: NDArray[np.bool_], shared: NDArray[np.bool_]
 
 
 def matches(truths: Sequence[Objects], predictions: Sequence[Predicted], class_id: int,
-            size: str = 'all') -> Matches:
-    """Match the predictions of a class on all images."""
+            size: str = 'all', masks: tuple[Sequence[Floats], Sequence[Floats]] | None = None,
+            ) -> Matches:
+    """Match the predictions of a class on all images, by boxes or by IoUs and areas of masks."""
     low, high = SIZES[size]
     scores, images, right, ignored = [], [], [], []
     positives = np.zeros(len(truths), np.int64)
@@ -127,11 +128,14 @@ def matches(truths: Sequence[Objects], predictions: Sequence[Predicted], class_i
         if not len(rows):
             continue
         boxes = predicted.boxes[rows]
-        took = match(ious(boxes, truth.boxes[mine], crowd), crowd | other_size, crowd)
+        overlap = ious(boxes, truth.boxes[mine], crowd) if masks is None else (
+            masks[0][image][np.ix_(rows, mine)])
+        took = match(overlap, crowd | other_size, crowd)
         on_ignored = np.zeros(took.shape, bool)
         if len(mine):
             on_ignored = (took >= 0) & (crowd | other_size)[took]
-        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) if masks is None else (
+            masks[1][image][rows])
         elsewhere = (took < 0) & ((area < low) | (area > high))[None, :]
         scores.append(predicted.scores[rows])
         images.append(np.full(len(rows), image))
