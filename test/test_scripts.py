@@ -515,3 +515,13 @@ def test_a_checkout_on_a_mount_that_is_read_only(tmp_path):
         check=False, timeout=100)
     assert done.returncode == 2, done.stderr
     assert 'cannot be written' in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path):
+    """As a supervisor ends it: it alone gets SIGTERM, and the page's port must be free again."""
+    process = subprocess.Popen(
+        [str(ROOT / 'scripts/demo'), '--watch', '--no-browser'], stdout=subprocess.PIPE, text=True)
+    assert 'token=' in process.stdout.readline()
+    process.terminate()
+    # The page's process has the same pipe: it is closed when both have ended.
+    assert process.communicate(timeout=30) and process.returncode == 143

@@ -200,14 +200,17 @@ def _watch(environment: Environment, model: str, source: str, words: list[str]) 
         command_in(environment, [str(environment.python), '-m', 'ros2_classify', 'watch',
                                  '--model', model, '--source', source, *words]),
         cwd=ROOT, env={**variables_for(environment), 'PYTHONUNBUFFERED': '1'})
-    while True:
-        try:
-            code = process.wait()
-            # Ctrl-C is the way to end it.
-            return 0 if code == 130 else code
-        except KeyboardInterrupt:
-            # The terminal sends it to both.
-            continue
+    try:
+        while True:
+            try:
+                code = process.wait()
+                # Ctrl-C is the way to end it.
+                return 0 if code == 130 else code
+            except KeyboardInterrupt:
+                # The terminal sends it to both.
+                continue
+    finally:
+        process.terminate()
 
 
 def _main() -> int:

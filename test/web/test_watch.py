@@ -88,6 +88,11 @@ def test_what_is_seen_and_what_the_controls_do(watch, browser, tmp_path):
     assert browser.wait(f'{ROWS} >= 12') and 'many_cards' in browser.value(NAME)
     browser.wait("document.querySelector('.screen img').naturalWidth == 640")
 
+    # A file is shown by its name; the tooltip has the path.
+    assert browser.value(NAME) == 'many_cards.jpg'
+    assert browser.value("document.querySelector('figcaption .name').title") == str(
+        SAMPLES / 'many_cards.jpg')
+
     # The boxes have the colours of the list.
     time.sleep(0.5)
     color = browser.value("getComputedStyle(document.querySelector('#results .swatch'))"
