@@ -104,7 +104,8 @@ def test_an_image_and_its_box(tmp_path: Path) -> None:
     color = line.outline_color
     assert (color.r, color.g, color.b) == pytest.approx((red / 255, green / 255, blue / 255))
     text, = drawn.texts
-    assert text.text == '7 犬 <dog> 0.75' and (text.position.x, text.position.y) == (4, 5)
+    # Above the box, but not above the image.
+    assert text.text == '7 犬 <dog> 0.75' and (text.position.x, text.position.y) == (4, 12.5)
     assert row['results'][0]['label'] == '犬 <dog>'
 
 
@@ -141,7 +142,9 @@ def test_classes_of_the_image_are_a_list(tmp_path: Path) -> None:
                             (64, 48), TIMING)
     _, (_, _, drawn), _ = written(result, np.zeros((48, 64, 3), np.uint8), tmp_path)
     assert [text.text for text in drawn.texts] == ['a 0.75', 'b 0.25']
-    assert drawn.texts[0].position.y < drawn.texts[1].position.y and not drawn.points
+    # Positions are lower left corners: the whole first line is in the image.
+    assert drawn.texts[0].font_size <= drawn.texts[0].position.y < drawn.texts[1].position.y
+    assert not drawn.points
 
 
 def test_an_embedding_has_numbers_only(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def place(tmp_path, monkeypatch, web):
     (tmp_path / 'photos').mkdir()
     files = {
         'colors.yaml': DESCRIPTOR, 'short.yaml': DESCRIPTOR.replace(', blue', ''),
+        'tab.yaml': 'source:\n\tpath: colors.onnx\n',
+        'size.yaml': DESCRIPTOR.replace('input: {', 'input: {size: [99, 99], '),
         'typo.yaml': 'sorce: {path: colors.onnx}\n', 'page.onnx': '<html>log in</html>',
         'wrong_sha.yaml': f'source: {{url: "{web.url}/other.onnx", sha256: "{"ab" * 32}"}}\n'}
     for name, text in files.items():
@@ -59,12 +61,13 @@ def place(tmp_path, monkeypatch, web):
     for name, data in {
             'cut.jpg': whole_jpeg[:len(whole_jpeg) // 2], 'empty.jpg': b'',
             'best.pt': b'PK\x03\x04' + b'0' * 99, 'model.h5': b'\x89HDF\r\n\x1a\n' + b'0' * 99,
-            'broken.onnx': b'\x08\x07junkjunk'}.items():
+            'photo.onnx': whole_jpeg, 'broken.onnx': b'\x08\x07junkjunk'}.items():
         (tmp_path / name).write_bytes(data)
     writer = cv2.VideoWriter(
         str(tmp_path / 'video.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 10, (80, 60))
     writer.write(image)
     writer.release()
+    (tmp_path / 'clip.jpg').write_bytes((tmp_path / 'video.avi').read_bytes())
     monkeypatch.setenv('ROS2_CLASSIFY_MODEL_PATH', str(tmp_path))
     monkeypatch.setenv('ROS2_CLASSIFY_CACHE', str(tmp_path / 'cache'))
     monkeypatch.chdir(tmp_path)

@@ -74,6 +74,17 @@ def test_words_of_watch(models, monkeypatch, words, source):
     assert (seen[0].model, seen[0].source) == ('colors', source)
 
 
+@pytest.mark.parametrize('words, usage', [
+    (['help'], 'ros2_classify'), (['help', 'infer'], 'ros2_classify infer'),
+    (['models', 'help'], 'ros2_classify models'), (['help', 'models', 'check'],
+                                                   'ros2_classify models check')])
+def test_help_is_a_verb(capsys, words, usage):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f'usage: {usage} ')
+
+
 def test_watch_takes_one_source(capsys):
     assert refused(['watch', 'colors', 'a.png', 'b.png'], capsys) == (
         'error: there are 2 sources, a.png and b.png, but ros2_classify watch takes one; quote a '
