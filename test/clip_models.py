@@ -75,6 +75,21 @@ def save_window(directory: Path, clip: str = 'rate: 10', *, layout: str = 'nthwc
         directory, name, f'input: {{{size}{layouts}scale: 1/255}}\nclip: {{{clip}}}')
 
 
+def save_faulty_window(directory: Path) -> Path:
+    """Write a model of windows that fails if all frames are white."""
+    save_graph(
+        directory / 'window.onnx',
+        [helper.make_node('ReduceMean', ['clip'], ['mean'], axes=[1, 2, 3, 4], keepdims=0),
+         helper.make_node('Mul', ['mean', 'four'], ['scaled']),
+         helper.make_node('Cast', ['scaled'], ['row'], to=onnx.TensorProto.INT64),
+         helper.make_node('Gather', ['rows', 'row'], ['logits'], axis=0)],
+        [('clip', np.float32, [1, 4, SIZE, SIZE, 3])], [('logits', np.float32, [1, 3])],
+        rows=np.eye(4, 3, dtype=np.float32), four=np.float32(4))
+    return save_descriptor(
+        directory, 'window', f'input: {{size: [{SIZE}, {SIZE}], layout: nthwc, scale: 1/255}}\n'
+        'clip: {rate: 10}')
+
+
 def save_streaming(directory: Path, clip: str = '', *, name: str = 'streaming',
                    initial: float = 0) -> Path:
     """Write a model with a float and an integer state: a decaying mean, and a count."""

@@ -549,7 +549,8 @@ class CameraStream:
                 outcome.labels)
             if outcome.stages is not None and isinstance(result, Detections):
                 result = self.clips.of_objects(
-                    result, outcome.stages, frame.seconds, outcome.pixels, outcome.color)
+                    result, outcome.stages, frame.seconds, outcome.pixels, outcome.color,
+                    outcome.faults)
             if self._events is not None and self._looks:
                 self._events.look(
                     result, header, seconds_of(header.stamp), self.tracking.live_ids,

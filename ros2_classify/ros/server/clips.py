@@ -16,14 +16,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ros2_classify.cascade.stages import Stages
+from ros2_classify.cascade.stages import RunningStage, Stages
 from ros2_classify.clips.objects import ObjectClips
 from ros2_classify.clips.stream import ClipStream
+from ros2_classify.errors import InputError, OptionsError, OutputError
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.results.results import Classification, Detections
+from ros2_classify.ros.server.faults import EngineFaults
 
 # How many images wait while the model is at an earlier one: a third of a second of a usual camera.
 # For other models one is enough: the newest.
@@ -50,9 +52,28 @@ class CameraClips:
         self._objects.clear()
 
     def of_objects(self, result: Detections, stages: Stages, seconds: float, pixels: Any,
-                   color: str) -> Detections:
+                   color: str, faults: EngineFaults | None = None) -> Detections:
         """Return the result with what stages that see clips say of its objects with ids."""
-        for running in stages.over_time:
+        try:
+            result = self._of_objects(result, stages.over_time, seconds, pixels, color)
+        except (InputError, OutputError, OptionsError):
+            # It is this frame.
+            raise
+        except Exception as error:
+            if faults is not None:
+                faults.failed(error)
+            raise
+        said = [each for running in stages.over_time
+                for each in result.attributes[running.stage.name]]
+        # Frames that are only gathered say nothing about the model.
+        if faults is not None and stages.over_time and (
+                not said or any(each is not None and each.t1 == seconds for each in said)):
+            faults.succeeded()
+        return result
+
+    def _of_objects(self, result: Detections, over_time: Sequence[RunningStage], seconds: float,
+                    pixels: Any, color: str) -> Detections:
+        for running in over_time:
             stage, model = running.stage, running.model
             clips = self._objects.get(stage.name)
             if clips is None or clips.pipeline is not model:

@@ -100,6 +100,7 @@ class Outcome(NamedTuple):
     settings: ResultSettings | None = None
     labels: Labels | None = None
     stages: Stages | None = None
+    faults: EngineFaults | None = None  # of stages that see clips, which run later
 
 
 @dataclass
@@ -254,7 +255,8 @@ class Inference:
                 settings = job.settings.of(source.stream)
                 yield Outcome(
                     source, result, pixels, color, settings.class_id, settings=settings,
-                    labels=job.model.labels, stages=job.model.pipeline.stages)
+                    labels=job.model.labels, stages=job.model.pipeline.stages,
+                    faults=self._faults)
 
     def _made(self, job: Job, row: int) -> Result | Exception:
         return job.results[row] if job.results else self._result(job, row)
@@ -339,10 +341,10 @@ class Inference:
                 return
             if job.error is None:
                 self._statistics.times.add(job.inference_time)
-        if job.error is None:
-            self._faults.succeeded()
-        else:
+        if job.error is not None:
             self._faults.failed(job.error)
+        elif not _goes_on(job):
+            self._faults.succeeded()
 
     def _tiled(self, job: Job, source: Source, pixels: NDArray[Any], color: str,
                ) -> Result | OutputError | OptionsError:
@@ -357,6 +359,13 @@ class Inference:
         finally:
             if batch is not job.batch:
                 batch.clear()
+
+
+def _goes_on(job: Job) -> bool:
+    """Tell whether stages that see clips run later; only then has the model succeeded."""
+    stages = job.model.pipeline.stages
+    return stages is not None and bool(stages.over_time) and any(
+        source.tracks for source, *_ in (*job.images, *job.tiled))
 
 
 def _clip_frame(job: Job, source: Source, settings: ResultSettings) -> ClipFrame:

@@ -19,7 +19,7 @@ import re
 import time
 
 from cascade_models import save_cascade
-from clip_models import save_rnn, save_streaming, save_window
+from clip_models import save_faulty_window, save_rnn, save_streaming, save_window
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
@@ -220,3 +220,35 @@ def test_a_stage_that_sees_clips_asks_for_ids(start, tmp_path):
     save_window(tmp_path)
     server = start('server', {'model': save_cascade(tmp_path, '{motion: {model: window.yaml}}')})
     server.wait_for_line('WARN.*stages motion without effect: .*tracking:=true')
+
+
+def test_a_stage_that_sees_clips_and_fails_is_a_fault_of_the_model(
+        start, peer, operator, tmp_path):
+    """Though the detector before it succeeds with each image."""
+    save_faulty_window(tmp_path)
+    cascade = save_cascade(tmp_path, '{motion: {model: window.yaml, padding: 0.0}}')
+    server = start('server', {'model': cascade, 'tracking': True, 'track_confirm': 1})
+    server.expected_failure = 'no result|failed'
+    results = peer.collect(Detection2DArray, '/detections', RELIABLE)
+    film = Film(peer, '/image', results)
+    stamps = iter(np.arange(1000.0, 1100.0, 0.1))
+    inference = 'server: inference'
+
+    def white_until(condition, what):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline, what
+            film.show([(next(stamps), np.full((12, 16, 3), 255, np.uint8))])
+
+    white_until(lambda: any(
+        re.search('the model has failed .*next attempt in', status.message)
+        for status in operator.statuses(inference)), 'a pause')
+    white_until(lambda: 'reloaded' in server.output, 'a new session')
+    values = operator.wait(inference, 'OK', 'results per second|no image', faults='[5-9]|..+')
+    assert 'out of' in values['last error'] and 'no result for an image' in server.output
+    results.clear()
+    for stamp in np.arange(2000.0, 2060.0, 0.1):
+        film.show(frames(1, start=stamp))
+        if any(len(each.detections[0].results) == 2 for each in results):
+            break
+    assert results and len(results[-1].detections[0].results) == 2
