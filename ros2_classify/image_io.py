@@ -351,11 +351,21 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
             raise InputError(
                 f'{path} ({data.size} bytes) is not a valid image: {error}') from error
     if image is None:
+        if kind := media_kind(data[:16].tobytes()):
+            raise InputError(f'{path} is {kind}, not an image: give it the suffix of its kind')
         raise InputError(
             f'{path} ({data.size} bytes) cannot be read as an image by OpenCV; use JPEG, PNG, '
             'BMP, WebP or TIFF, or get an undamaged file')
     _check_size(path, image.shape[1], image.shape[0], max_pixels)
     return image
+
+
+def media_kind(head: bytes) -> str | None:
+    """Return what a file is by its first bytes, if it is an image or a video."""
+    return next((kind for start, magic, kind in (
+        (0, JPEG_START, 'a JPEG image'), (0, PNG_SIGNATURE, 'a PNG image'),
+        (4, b'ftyp', 'an MP4 or MOV video'), (8, b'AVI ', 'an AVI video'),
+        (0, b'\x1aE\xdf\xa3', 'an MKV or WebM video')) if head[start:].startswith(magic)), None)
 
 
 def _near(path: Path) -> str:

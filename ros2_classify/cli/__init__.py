@@ -84,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(words: list[str], *, own_process: bool) -> int:
+    if 'help' in (words[:1] + words[1:2] if words[:1] == ['models'] else words[:1]):
+        words = [*(word for word in words if word != 'help'), '--help']
     if words and words[0] in ('infer', 'watch', *NODES) and (problem := address_space_problem()):
         return _fail(problem, EXIT_MODEL)
     if words and words[0] in NODES:

@@ -212,11 +212,13 @@ def _say_checks(pipeline: Pipeline[Result], *, one_image: bool) -> None:
 
 def _run_one(arguments: argparse.Namespace) -> int:
     """Run on one image."""
+    from ros2_classify.cli.infer_outputs import refuse_overwriting
     from ros2_classify.image_io import check_writable, depth_reader, read_pixels
     from ros2_classify.inspection.output_checks import best_score, nothing_found
 
     arguments.image = arguments.image[0]
     output = check_writable(arguments.output) if arguments.output is not None else None
+    refuse_overwriting(arguments.output, [arguments.image])
     pixels = read_pixels(arguments.image)
     depth = infer_depth.of(arguments)
     other = None if arguments.against is None else read_pixels(arguments.against)

@@ -27,7 +27,8 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show, show_json
 from ros2_classify.cli.infer_clips import Clips, clips_of
-from ros2_classify.cli.infer_outputs import drawings, is_video, results_file
+from ros2_classify.cli.infer_outputs import (
+    drawings, is_video, refuse_overwriting, results_file)
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.progress import human_time, LogProgress, Meter, Status, TerminalProgress
 
@@ -77,7 +78,7 @@ def is_many(arguments: argparse.Namespace) -> bool:
     from ros2_classify.sources import is_one_image
 
     sources = arguments.image
-    return (len(sources) > 1 or arguments.results is not None
+    return (len(sources) > 1 or arguments.results is not None or bool(arguments.topic)
             or arguments.mcap is not None
             or (arguments.output is not None and is_video(arguments.output))
             or not is_one_image(sources[0]))
@@ -102,6 +103,8 @@ class Many:
             raise InputError(f'{live[0]} has no end, so nothing can follow it; give it alone')
         self._source: Source = (
             found[0] if len(found) == 1 else Several(f'{len(found)} sources', found))
+        for output in (arguments.output, arguments.results, arguments.mcap):
+            refuse_overwriting(output, arguments.image)
         rate = _LIVE_RATE if self._source.live else self._source.rate
         self._drawings = arguments.output and drawings(arguments.output, rate, self._source.live)
         self._results = arguments.results and results_file(arguments.results)

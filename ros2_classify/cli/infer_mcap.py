@@ -107,7 +107,7 @@ def image_annotations(result: Any, at: Any) -> Any:
     from foxglove.messages import (
         Color, ImageAnnotations, Point2, PointsAnnotation, PointsAnnotationType, TextAnnotation)
     from ros2_classify.results.overlay_colors import colors_of, text_color
-    from ros2_classify.results.shapes import font_size, shapes_of, text_of
+    from ros2_classify.results.shapes import font_size, shapes_of, text_of, text_place
 
     size = font_size(result)
     message: dict[str, list[Any]] = {'points': [], 'texts': []}
@@ -118,7 +118,7 @@ def image_annotations(result: Any, at: Any) -> Any:
         blue, green, red = bgr
         return Color(r=red / 255, g=green / 255, b=blue / 255, a=alpha)
 
-    for number, (row, bgr) in enumerate(zip(result.rows(), colors_of(result))):
+    for number, bgr in enumerate(colors_of(result)):
         for shape in shapes_of(result, number):
             message['points'].append(PointsAnnotation(
                 timestamp=at, type=getattr(PointsAnnotationType, _KINDS[shape.kind]),
@@ -126,10 +126,9 @@ def image_annotations(result: Any, at: Any) -> Any:
                 outline_color=paint(bgr if shape.colored else _WHITE),
                 fill_color=paint(bgr, shape.alpha),
                 thickness=shape.thickness))
-        # Classes of the whole image are a list in its corner.
-        x, y = row['box'][:2] if 'box' in row else (0.0, number * 1.5 * size)
+        x, y = text_place(result, number)
         message['texts'].append(TextAnnotation(
-            timestamp=at, position=Point2(x=float(x), y=float(y)), font_size=size,
+            timestamp=at, position=Point2(x=x, y=y), font_size=size,
             text=text_of(result, number),
             text_color=paint(text_color(bgr)), background_color=paint(bgr)))
     return ImageAnnotations(timestamp=at, **message)

@@ -16,8 +16,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import csv
+import glob
 import json
 import os
 from pathlib import Path
@@ -249,6 +250,23 @@ def drawings(text: str, rate: float, live: bool) -> Any:
             f'{path} cannot be written: several images go into a directory, or into a video '
             f'({", ".join(_CODECS)})')
     return Images(path)
+
+
+def refuse_overwriting(output: str | None, sources: Sequence[str]) -> None:
+    """Raise `InputError` if an output would replace what it is made from."""
+    if output is None or not os.path.exists(path := os.path.expanduser(output)):
+        return
+    for text in sources:
+        source = os.path.expanduser(text)
+        for each in [source] if os.path.exists(source) else glob.iglob(source, recursive=True):
+            # Annotated images have the names of their sources; of a video, names of their own.
+            images = each if os.path.isdir(each) else os.path.dirname(each) or '.'
+            if os.path.samefile(path, each) or (
+                    os.path.isdir(path) and os.path.samefile(path, images)
+                    and not is_video(each)):
+                raise InputError(
+                    f'{output} cannot be written: the images are read from it, and would be '
+                    'replaced; name another')
 
 
 def beside_something(text: str) -> Path:

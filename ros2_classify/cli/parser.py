@@ -35,11 +35,21 @@ _MEANINGS = {
     'health': 'healthcheck status ping', 'fetch': 'download get pull', 'list': 'ls',
     'describe': 'descriptor', 'check': 'inspect', 'convert': 'export',
     'quantize': 'int8 fp16 quantise', 'show': 'info', 'bundle': 'pack', 'import': 'install'}
+# Options as other programs call them.
+_OPTION_MEANINGS = {
+    '--threshold': 'conf confidence score min-score score-threshold thresh',
+    '--limit': 'max frames',
+    '--nms-iou': 'iou nms iou-threshold', '--provider': 'device gpu cuda backend ep',
+    '--output': 'save out dst save-dir project', '--model': 'weights onnx checkpoint',
+    '--source': 'input-image img file path src cam camera webcam', '--host': 'bind address ip',
+    '--classes': 'class label labels filter', '--no-browser': 'headless no-open',
+    '--results': 'csv save-txt coco', '--max-detections': 'max-det'}
 _OF_MODELS = ('list', 'fetch', 'verify', 'bundle', 'import', 'convert', 'check', 'describe',
               'quantize', 'threshold')
 _NUMBER = re.compile(r'-\d|-\.\d')
 _NO_NUMBER = re.compile(r'argument (\S+?)(?:/\S+)?: invalid (float|int) value: (.*)')
-_NO_VALUE = re.compile(r'argument (\S+?)(?:/\S+)?: expected (?:at least )?one argument')
+_NO_VALUE = re.compile(r'argument (\S+): expected (?:at least )?one argument')
+_MISSING = re.compile(r'the following arguments are required: (.*)')
 # Words that are taken for the other one.
 _IMAGES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.mp4', '.avi', '.mov', '.mkv')
 _MODELS = ('.onnx', '.pb', '.yaml', '.pt')
@@ -49,6 +59,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors look like all others; `takes_words` lets verbs have free words."""
 
     takes_words = False
+    _words: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""
@@ -57,7 +68,9 @@ class Parser(argparse.ArgumentParser):
             kind = 'a whole number' if found[2] == 'int' else 'a number, such as 0.5'
             message = f'{found[1]} is {found[3]} but must be {kind}'
         elif found := _NO_VALUE.fullmatch(message):
-            message = f'{found[1]} needs a value after it; see {self.prog} --help'
+            message = f'{self._typed(found[1])} needs a value after it; see {self.prog} --help'
+        elif found := _MISSING.fullmatch(message):
+            message = self._missing(found[1])
         say('error', message)
         self.exit(2)
 
@@ -65,6 +78,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None,
     ) -> tuple[argparse.Namespace, list[str]]:
         """Refuse what is unknown here, where the options of the verb are known."""
+        self._words = sys.argv[1:] if args is None else args
         found, rest = super().parse_known_args(args, namespace)
         assert found is not None
         if not rest:
@@ -84,8 +98,23 @@ class Parser(argparse.ArgumentParser):
     def _no_such_option(self, option: str) -> str:
         known = [name for action in self._actions if action.help != argparse.SUPPRESS
                  for name in action.option_strings]
-        return (f'there is no option {option}{_near(option, known)}; '
-                f'{self.prog} --help lists all')
+        meant = [name for name, others in _OPTION_MEANINGS.items()
+                 if name in known and option.lstrip('-') in others.split()]
+        near = f'; did you mean {meant[0]}?' if meant else _near(option, known)
+        return f'there is no option {option}{near}; {self.prog} --help lists all'
+
+    def _typed(self, names: str) -> str:
+        """Return the one of an option's names that was typed."""
+        known = names.split('/')
+        return next((word for word in reversed(self._words) if word in known), known[0])
+
+    def _missing(self, names: str) -> str:
+        verbs = next((action.choices for action in self._actions
+                      if isinstance(action, argparse._SubParsersAction)), None)
+        if names == 'VERB' and verbs:
+            return (f'no verb is given; the verbs are {", ".join(verbs)}; {self.prog} --help '
+                    'explains them')
+        return f'{names} is missing; see {self.prog} --help'
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Suggest verbs and choices; the base class only lists them."""
@@ -102,7 +131,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    # All options have the same dashes.
+    plain = {name.lstrip('-'): name for name in known}
+    close = [plain[name] for name in difflib.get_close_matches(
+        word.lstrip('-'), list(plain), n=1, cutoff=0.6)]
     return f'; did you mean {close[0]}?' if close else ''
 
 

@@ -123,5 +123,7 @@ def check_file(path: Path) -> None:
     if head.lstrip()[:1] == b'<':
         raise EngineError(
             f'{path}: this is a web page or XML, not an ONNX model: download the file itself')
-    if known_as := by_content(head):
+    from ros2_classify.image_io import media_kind
+
+    if known_as := media_kind(head) or by_content(head):
         raise EngineError(f'{path}: this is not an ONNX model but {known_as}')

@@ -118,7 +118,7 @@ def find(name: str) -> Path:
             f'the model {base} has no variant {variant!r} in the catalogue; create one in int8 or '
             f'fp16: python -m ros2_classify models quantize {base} --images DIRECTORY -o '
             f'{variant_name(name)}.onnx, in a directory of {SEARCH_PATH_VARIABLE}')
-    close = difflib.get_close_matches(name, known, n=3)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.65)
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     near += _export_line(name)
     there = f'the catalogue has {", ".join(known)}' if known else (

@@ -46,7 +46,17 @@ class Shape(NamedTuple):
 
 def font_size(result: Any) -> float:
     """Return the height of letters, in pixels."""
-    return float(max(10.0, 0.025 * min(result.image_size)))
+    return float(max(10.0, 0.03 * min(result.image_size)))
+
+
+def text_place(result: Any, row: int) -> tuple[float, float]:
+    """Return the lower left corner of the text at a row; texts are not above the image."""
+    size = font_size(result)
+    if result.task == 'detection':
+        x, y = result.boxes[row, :2].tolist()
+        return max(x, 0.0), max(y, 1.25 * size)
+    # Classes of the whole image are a list in its corner.
+    return 0.0, (row + 1) * 1.5 * size
 
 
 def text_of(result: Any, row: int, name: str = '') -> str:

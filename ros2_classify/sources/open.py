@@ -28,7 +28,7 @@ from ros2_classify.sources.base import KINDS, Size, Source, SourceError, Warn
 from ros2_classify.sources.capture import Webcam
 from ros2_classify.sources.files import IMAGE_SUFFIXES, ImageFiles, natural_order, Several, Video
 from ros2_classify.sources.image_messages import Scale
-from ros2_classify.sources.stream import is_stream, Stream
+from ros2_classify.sources.stream import is_stream, SCHEMES, Stream
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _open(text: str, size: Size, warn: Warn, topic: str, to_8_bits: Scale | None
     if not text.strip() or not _exists(path):
         if matches := glob.glob(str(path), recursive=True) if glob.has_magic(text) else []:
             return _all_of(text, matches, warn, to_8_bits)
-        raise SourceError(f'there is no {text!r}; {KINDS}')
+        raise SourceError(f'there is no {text!r}; {_meant(text)}{KINDS}')
     if is_bag(path):
         return Bag(path, topic, warn, to_8_bits)
     if path.is_dir():
@@ -96,7 +96,7 @@ def is_one_image(text: str) -> bool:
         return _exists(Path(text)) and not text.startswith('/dev/')
     path = Path(text).expanduser()
     if not _exists(path):
-        return not glob.has_magic(text)
+        return not glob.has_magic(text) and not _meant(text)
     if path.is_dir() or is_bag(path):
         return False
     if path.suffix.lower() in IMAGE_SUFFIXES or not path.is_file():
@@ -106,6 +106,19 @@ def is_one_image(text: str) -> bool:
     except SourceError:
         return True
     return path.suffix.lower() not in VIDEO_SUFFIXES and is_image(path)
+
+
+def _meant(text: str) -> str:
+    """Return how a webcam or a stream that was typed is written."""
+    if re.fullmatch(r'((web)?cam(era)?|video)[ _:]?\d*', text, re.IGNORECASE):
+        number = re.sub(r'\D', '', text) or '0'
+        return f'a webcam is named by its number, such as {number}; '
+    scheme, separator, _ = text.partition('://')
+    if separator:
+        return f'{scheme}:// is no scheme of streams: they are {", ".join(SCHEMES)}; '
+    if re.match(r'www\.|localhost[:/]|\d+(\.\d+){3}([:/]|$)', text):
+        return f'a stream is named with its scheme, such as http://{text}; '
+    return ''
 
 
 def _all_of(

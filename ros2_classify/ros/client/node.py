@@ -30,7 +30,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
-from ros2_classify.errors import OptionsError, Ros2ClassifyError
+from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
 from ros2_classify.image_io import check_writable, read_image, write_image
 from ros2_classify.limits import shown
 from ros2_classify.paths import shipped_directory
@@ -95,6 +95,10 @@ class ClientNode(BoundedLogs, Node):
         self._image = read_image(self._path)
         self._output = check_writable(self._settings['output']) if (
             self._settings['output']) else None
+        if (self._output is not None and self._output.exists()
+                and self._output.samefile(self._path)):
+            raise InputError(f'output: {self._output} is the image that is published, and would '
+                             'be replaced; name another file')
         self._names: dict[int, str] = {}
         self._sent: dict[tuple[int, int], float] = {}
         self._result: Result | None = None

@@ -21,7 +21,7 @@ import importlib
 from typing import Any
 
 from ros2_classify.results.overlay_colors import Color as Bgr, colors_of, text_color
-from ros2_classify.results.shapes import font_size, shapes_of, text_of
+from ros2_classify.results.shapes import font_size, shapes_of, text_of, text_place
 
 _WHITE = (255, 255, 255)
 
@@ -45,7 +45,7 @@ def image_annotations_msg(result: Any, header: Any, names: Sequence[str]) -> Any
                 points=[msgs.Point2(x=x, y=y) for x, y in shape.points],
                 outline_color=paint(bgr if shape.colored else _WHITE),
                 fill_color=paint(bgr, shape.alpha), thickness=shape.thickness))
-        x, y = result.boxes[row, :2].tolist()
+        x, y = text_place(result, row)
         msg.texts.append(msgs.TextAnnotation(
             timestamp=header.stamp, position=msgs.Point2(x=x, y=y), font_size=font_size(result),
             text=text_of(result, row, names[row]), text_color=paint(text_color(bgr)),

@@ -72,8 +72,10 @@ function updateViews(streams) {
     }
     const {box, facts} = figures.get(stream.id);
     const timing = stream.timing;
-    text(facts.name, stream.frame || stream.name);
-    facts.name.title = stream.name;
+    const frame = stream.frame || stream.name;
+    // Of a path, the file; topics, devices and URLs are whole.
+    text(facts.name, stream.frame && /\.\w+$/.test(frame) ? frame.replace(/^\/.*\//, '') : frame);
+    facts.name.title = frame;
     text(facts.rate, stream.rate ? stream.rate.toFixed(1) : '–');
     text(facts.latency, timing
       ? (timing.preprocess + timing.inference + timing.postprocess).toFixed(1) : '–');

@@ -79,6 +79,12 @@ def test_without_an_result_it_says_why(start, classifier, image):
                      clients[1].output)
 
 
+def test_the_image_that_is_sent_is_not_written_over(start, image):
+    client = start('client_test', {'image': image, 'output': image})
+    assert client.wait() != 0
+    assert 'is the image that is published, and would be replaced' in client.output
+
+
 def test_a_request_the_server_refuses(start, classifier, image):
     start('server', {'model': classifier, 'max_image_pixels': 100}).wait_for_line('active:')
     client = start('client_test', {'image': image, 'use_service': True, 'timeout': 30.0})

@@ -159,6 +159,12 @@ def test_annotations_for_foxglove(monkeypatch):
     assert [text.text for text in msg.texts] == ['one 0.90 5.0 m', '17 two 0.80']
     assert [(point.x, point.y) for point in msg.points[1].points] == [
         (1, 1), (2, 1), (2, 2), (1, 2)]
+    # A position is the lower left corner of a text, which must be in the image and legible.
+    for text in msg.texts:
+        assert text.position.y >= text.font_size
+        back, front = (np.array([c.r, c.g, c.b]) @ (0.299, 0.587, 0.114) for c in (
+            text.background_color, text.text_color))
+        assert abs(back - front) > 0.35
 
 
 def test_quaternions_and_matrices():
