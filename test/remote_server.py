@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 import json
 import mmap
 import os
@@ -28,6 +29,7 @@ import time
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 DTYPES = {'FP32': np.float32, 'UINT8': np.uint8, 'INT64': np.int64, 'FP16': np.float16}
 
@@ -35,6 +37,18 @@ DTYPES = {'FP32': np.float32, 'UINT8': np.uint8, 'INT64': np.int64, 'FP16': np.f
 def means(inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the mean of each channel of each image, as ``testing.save_color_classifier`` does."""
     return {'scores': inputs['image'].mean(axis=(2, 3), dtype=np.float32)}
+
+
+def decoded(data: bytes) -> Any:
+    """Return the RGB images, of one size, in elements of the datatype BYTES."""
+    images, place = [], 0
+    while place < len(data):
+        size = int.from_bytes(data[place:place + 4], 'little')
+        with Image.open(BytesIO(data[place + 4:place + 4 + size])) as image:
+            assert image.format == 'JPEG'
+            images.append(np.asarray(image.convert('RGB')))
+        place += 4 + size
+    return np.stack(images)
 
 
 class FakeServer:
@@ -61,6 +75,7 @@ class FakeServer:
         self.calls: list[dict[str, Any]] = []  # JSON of each inference
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
+        self.sent: list[bytes] = []  # each input of the datatype BYTES
         self.late: list[str] = []  # regions that were written after the client gave up
 
     def about(self) -> dict[str, Any]:
@@ -91,6 +106,11 @@ class FakeServer:
             else:
                 data = binary[place:place + about['binary_data_size']]
                 place += about['binary_data_size']
+            if row['datatype'] == 'BYTES':
+                self.sent.append(data)
+                arrays[row['name']] = decoded(data).reshape(*row['shape'][:1], *(
+                    decoded(data).shape[1:]))
+                continue
             arrays[row['name']] = np.frombuffer(data, DTYPES[row['datatype']]).reshape(
                 row['shape'])
         if self.frozen.is_set():

@@ -29,6 +29,7 @@ SCHEMES = ('http', 'https', 'grpc', 'grpcs')
 _FORM = 'write it like grpc://gpu:8001/yolox_nano'
 # Part of paths of HTTP.
 _NAME = re.compile(r'[A-Za-z0-9_][A-Za-z0-9._-]{0,199}')
+_QUALITY = re.compile('[1-9][0-9]{0,2}')
 _VERSION = re.compile('[0-9]{1,18}')
 _FLAGS = {'true': True, 'false': False}
 
@@ -44,6 +45,7 @@ class RemoteUrl:
     version: str = ''  # empty: the server's choice
     # None: tried if the server is on this machine
     shared_memory: Union[bool, None] = None
+    jpeg: int = 0  # quality of images that the server decodes; 0: tensors
 
     @classmethod
     def parse(cls, text: str) -> RemoteUrl:
@@ -72,12 +74,18 @@ class RemoteUrl:
                 f'{name!r} is no name of a model: letters, digits, ".", "_" and "-"; {_FORM}')
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         version, shared = options.pop('version', ''), options.pop('shared_memory', '')
+        jpeg = options.pop('jpeg', '')
+        if jpeg and not (_QUALITY.fullmatch(jpeg) and int(jpeg) <= 100 and shared != 'true'):
+            raise OptionsError(
+                'has a wrong ?jpeg: it is the quality from 1 to 100, and shared memory is not '
+                'used with it')
         if options or parts.fragment or (version and not _VERSION.fullmatch(version)) or (
                 shared and shared not in _FLAGS):
             raise OptionsError(
-                'has unknown options; allowed are ?version=NUMBER and ?shared_memory=true or '
-                'false')
-        return cls(parts.scheme, host, port, name, version, _FLAGS.get(shared))
+                'has unknown options; allowed are ?version=NUMBER, ?jpeg=QUALITY, and '
+                '?shared_memory=true or false')
+        return cls(parts.scheme, host, port, name, version,
+                   False if jpeg else _FLAGS.get(shared), int(jpeg or 0))
 
     def of(self, model: str) -> RemoteUrl:
         """Return the URL of a model; its own if it names one."""

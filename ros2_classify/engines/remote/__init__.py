@@ -33,6 +33,11 @@ def remote_url_of(descriptor: ModelDescriptor, settings: EngineSettings) -> Remo
         raise DescriptorError(
             f'{descriptor.origin or descriptor.name}: remote_fallback is local, but source has no '
             'path or url of a model file; add one, or set remote_fallback to none')
+    if url is not None and url.jpeg and descriptor.input.color not in (None, 'rgb'):
+        raise DescriptorError(
+            f'{descriptor.origin or descriptor.name}: input.color is {descriptor.input.color}, '
+            'but a server that is sent JPEG (?jpeg) decodes it to rgb; let it change the order, '
+            'and set input.color to rgb')
     return None if url is None else url.of(descriptor.name)
 
 

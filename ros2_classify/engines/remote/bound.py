@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from ros2_classify.engines.base import Tensors, TensorSpec
+from ros2_classify.engines.remote.encoded import encode
 from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, problem
 from ros2_classify.engines.remote.protocol import Connection, Deadline, NAMES, Request
 from ros2_classify.engines.remote.shared_memory import Block
@@ -40,6 +41,7 @@ class Owner(Protocol):
 
     url: RemoteUrl
     shares: bool
+    bytes_dims: int  # see `encoded`
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -88,6 +90,8 @@ class Bound:
             raise
 
     def _infer(self, connection: Connection, deadline: Deadline) -> Tensors:
+        if self._owner.bytes_dims:
+            self._prepared = None  # an image is as long as what it shows needs
         for _ in range(2):
             self._prepare(connection, deadline)
             if self._blocks:
@@ -117,8 +121,16 @@ class Bound:
             _forget(entry[1], connection, deadline)
         if self._shares and self._owner.shares and len(self._stale) < _MOST_STALE:
             self._share(connection, deadline)
-        self._prepared = connection.prepare(Request(
-            self._inputs, self._owner.outputs, *self._blocks))
+        self._prepared = connection.prepare(self._request())
+
+    def _request(self) -> Request:
+        dims = self._owner.bytes_dims
+        if not dims:
+            blocks: list[Block | None] = [*self._blocks, None, None]
+            return Request(self._inputs, self._owner.outputs, blocks[0], blocks[1])
+        (name, images), = self._inputs.items()
+        return Request({name: encode(images, self._owner.url.jpeg)}, self._owner.outputs,
+                       bytes_shape=(len(images), 1)[:dims])
 
     def _share(self, connection: Connection, deadline: Deadline) -> None:
         shapes = _known_shapes(self._owner, self._inputs)

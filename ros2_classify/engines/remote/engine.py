@@ -26,6 +26,7 @@ import numpy as np
 from ros2_classify.download.http import private_headers
 from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
 from ros2_classify.engines.remote.bound import Bound
+from ros2_classify.engines.remote.encoded import decoded
 from ros2_classify.engines.remote.problems import BrokenError, problem
 from ros2_classify.engines.remote.protocol import Connection, Deadline, ModelFacts
 from ros2_classify.engines.settings import EngineSettings
@@ -89,6 +90,7 @@ class RemoteEngine:
             url.is_here)
         self.max_batch: int | None = None
         self._facts: ModelFacts | None = None
+        self.bytes_dims = 0
         self.server = 'unknown'
         if private_headers(url.origin) and not (url.is_secure or url.is_here):
             self._notice('plain_token', secure=f'{url.scheme}s')
@@ -153,7 +155,8 @@ class RemoteEngine:
     def transport(self) -> str:
         """How tensors reach the server."""
         shared = any(each.is_shared for each in self._bound)
-        return f'{"gRPC" if self.url.is_grpc else "HTTP"}{" and shared memory" * shared}'
+        return (f'{"gRPC" if self.url.is_grpc else "HTTP"}{" and shared memory" * shared}'
+                f'{" and JPEG" if self.bytes_dims else ""}')
 
     def notices(self) -> list[tuple[str, Mapping[str, Any]]]:
         """Return what is wrong now: a key of `problems.SENTENCES` and its fields."""
@@ -305,6 +308,7 @@ class RemoteEngine:
 
     def _check_facts(self, facts: ModelFacts) -> None:
         """Compare what a server has now with what it had, or with the local model."""
+        facts, self.bytes_dims = decoded(facts, self.url)
         if self._facts is None and self._local is not None:
             self._check_same(facts, self._local)
         if self._facts is not None and (facts.inputs, facts.outputs) != (

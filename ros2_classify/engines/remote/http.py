@@ -33,7 +33,7 @@ from ros2_classify.download.http import private_headers
 from ros2_classify.engines.base import Tensors
 from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, problem
 from ros2_classify.engines.remote.protocol import (
-    Deadline, facts_of, memory_for, ModelFacts, NAMES, refusal, Request, shown, size_of, spec_of)
+    Deadline, facts_of, memory_for, ModelFacts, refusal, Request, shown, size_of, spec_of)
 from ros2_classify.engines.remote.shared_memory import Block
 from ros2_classify.engines.remote.tls import untrusted
 from ros2_classify.errors import RemoteError
@@ -164,8 +164,8 @@ class HttpConnection:
         """Return what every inference of a request sends."""
         inputs, tensors = [], []
         for name, array in request.inputs.items():
-            row: dict[str, Any] = {
-                'name': name, 'shape': array.shape, 'datatype': NAMES[array.dtype]}
+            shape, datatype = request.described(array)
+            row: dict[str, Any] = {'name': name, 'shape': shape, 'datatype': datatype}
             if request.input_block is not None:
                 row['parameters'] = _region(request.input_block, name)
             else:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.engines.base import Tensors, TensorSpec
 from ros2_classify.engines.remote.protocol import (
-    facts_of, memory_for, ModelFacts, NAMES, Request, size_of, spec_of)
+    facts_of, memory_for, ModelFacts, Request, size_of, spec_of)
 from ros2_classify.engines.remote.shared_memory import Block
 from ros2_classify.protobuf import (
     messages, read_fields, signed, text, varints, written, written_number)
@@ -69,8 +69,9 @@ def infer_request(model: str, version: str, request: Request) -> bytes:
     """Return a ModelInferRequest but for its `raw_input_contents`."""
     parts = [_texts(model, version, '1')]
     for name, array in request.inputs.items():
-        parts.append(written(5, _texts(name, NAMES[array.dtype]) + b''.join(
-            written_number(3, dim) for dim in array.shape) + _region(
+        shape, datatype = request.described(array)
+        parts.append(written(5, _texts(name, datatype) + b''.join(
+            written_number(3, dim) for dim in shape) + _region(
                 4, request.input_block, name)))
     for spec in request.outputs:
         parts.append(written(6, _texts(spec.name) + _region(2, request.output_block, spec.name)))

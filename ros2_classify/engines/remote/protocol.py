@@ -91,6 +91,14 @@ class Request:
     outputs: tuple[TensorSpec, ...]
     input_block: Block | None = None
     output_block: Block | None = None
+    # Of an input of the datatype BYTES, whose array has the elements as they are sent.
+    bytes_shape: tuple[int, ...] = ()
+
+    def described(self, array: NDArray[Any]) -> tuple[tuple[int, ...], str]:
+        """Return shape and datatype that the server is told of an input."""
+        if self.bytes_shape:
+            return self.bytes_shape, 'BYTES'
+        return array.shape, NAMES[array.dtype]
 
 
 class Connection(Protocol):

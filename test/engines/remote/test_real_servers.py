@@ -63,6 +63,10 @@ class Server:
             shutil.copy(EXAMPLES / 'triton/config.pbtxt', version.parent)
             shutil.copy(EXAMPLES / 'triton/model.py', version)
             shutil.copy(model, version / 'model.onnx')
+            shutil.copytree(EXAMPLES / 'triton_jpeg', self.directory / 'repository/jpeg/1')
+            shutil.copy(model, self.directory / 'repository/jpeg/1/model.onnx')
+            settings = self.directory / 'repository/jpeg/1/config.pbtxt'
+            settings.rename(settings.parents[1] / settings.name)
             self.words = [EXAMPLES / 'triton/start', environment, directory / 'repository',
                           directory / 'work', self.http, self.grpc]
         else:
@@ -125,6 +129,22 @@ def engine(request, server):
         EngineSettings(remote_timeout=10.0))
     yield opened
     opened.close()
+
+
+def test_jpeg(server, engine):
+    if server.name != 'triton':
+        pytest.skip('the example is for Triton')
+    smooth = np.linspace(40, 200, 64).reshape(8, 8)
+    pixels = np.stack([smooth, smooth[::-1] / 2, smooth / 4], 2).astype(np.uint8)
+    opened = RemoteEngine(RemoteUrl.parse(f'{engine.url.server}/jpeg?jpeg=95'),
+                          EngineSettings(remote_timeout=10.0))
+    found = opened.infer({'image': pixels[None]})['scores']
+    opened.close()
+    # The model gives means; its configuration has the order bgr.
+    assert np.allclose(found, pixels.mean(axis=(0, 1))[None, ::-1], atol=2.0)
+    with pytest.raises(RemoteError, match='add .jpeg=90'):
+        RemoteEngine(RemoteUrl.parse(f'{engine.url.server}/jpeg'),
+                     EngineSettings(remote_timeout=10.0))
 
 
 def test_equality_and_faults(server, engine):
