@@ -14,7 +14,6 @@
 
 """Images that go to the server as JPEG."""
 
-import cv2
 import numpy as np
 import pytest
 from remote_server import decoded, FakeServer, serving
@@ -86,7 +85,7 @@ def test_a_pipeline_with_jpeg(tmp_path):
         path = tmp_path / 'colors.yaml'
         path.write_text(DESCRIPTOR % (f'{url}?jpeg=90', 'rgb'))
         with Pipeline.load(path) as pipeline:
-            found = pipeline(cv2.cvtColor(IMAGE[0], cv2.COLOR_RGB2BGR))
+            found = pipeline(IMAGE[0])
         assert found.labels[0] == 'red'
         assert abs(found.scores[0] - IMAGE[..., 0].mean() / 255) < 0.005
         path.write_text(DESCRIPTOR % (f'{url}?jpeg=90', 'bgr'))
