@@ -204,12 +204,13 @@ class Tracker:
         elif passed > 0:
             self._motion.predict(passed)
         self._stamp = stamp
-        track_of = self._update(detections, stamp)
+        # An image that comes twice confirms nothing; the first one has no time before it.
+        track_of = self._update(detections, stamp, again=passed == 0)
         names = [self._names[track] if track >= 0 else '' for track in track_of.tolist()]
         self._drop(stamp)
         return replace(detections, track_ids=np.array(names, np.object_))
 
-    def _update(self, detections: Detections, stamp: float) -> Rows:
+    def _update(self, detections: Detections, stamp: float, again: bool) -> Rows:
         """Match boxes with tracks and begin new ones; return the track of each row, or -1."""
         boxes = detections.boxes.astype(np.float64)
         scores, classes = detections.scores, detections.class_ids
@@ -233,7 +234,7 @@ class Tracker:
             tracks = track_of[found]
             self._motion.correct(tracks, boxes[found])
             self._classes[tracks] = classes[found]
-            self._hits[tracks] += 1
+            self._hits[tracks] += not again
             self._seen[tracks] = stamp
         new = np.flatnonzero(strong & (track_of < 0))
         if len(new):

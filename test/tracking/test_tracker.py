@@ -119,6 +119,12 @@ def test_weak_boxes_continue_tracks_and_begin_none():
     assert ids(tracker, [box(12), box(402)], 0.2, [0.05, 0.4]) == ['', '']
 
 
+def test_an_image_that_comes_twice_confirms_nothing():
+    tracker = Tracker(confirm=2)
+    assert [ids(tracker, [box(10)], 1.0) for _ in range(3)] == [['']] * 3
+    assert ids(tracker, [box(10)], 1.1) == ['1']
+
+
 def test_a_score_equal_to_a_limit_counts():
     tracker = Tracker(high=0.1, low=0.1, confirm=1)
     assert ids(tracker, [box(10)], 0.0, [np.float32(0.1)]) == ['1']

@@ -137,6 +137,9 @@ class Watcher(Protocol):
     def problem(self, reason: str, final: bool) -> None:
         """Take why an image has no result; `final`: so it is with the next one."""
 
+    def end(self, reason: str) -> None:
+        """Take why there will be no more results; the executor's thread calls it."""
+
 
 class CameraStream:
     """
@@ -165,6 +168,8 @@ class CameraStream:
         self._source: ImageSubscription | None = None
         self.enabled = True
         self._max_rate = 0.0
+        # When the last image was dropped by it; 0 if the last one was not.
+        self._over_rate_at = 0.0
         self._looked_at: Callable[[], float] = time.monotonic
         self._trace: Trace | None = None
         # The thread that stops a worker counts at the same time as its threads.
@@ -308,6 +313,8 @@ class CameraStream:
         self.enabled = enabled
         if not enabled:
             self._unsubscribe(self._source)
+            for watcher in self._watchers:
+                watcher.end(find('disabled', topic=self.topic, service=self.enable_service).text)
         self.update()
 
     def use(self, settings: ResultSettings) -> None:
@@ -376,6 +383,10 @@ class CameraStream:
         seconds = time.monotonic() - since
         if source is None or not source.subscribed:
             return self.last_error or f'{self.topic} is not subscribed to; see the log'
+        if self._over_rate_at >= since:
+            return (f'images come on {self.topic}, but max_rate is {self._max_rate:g} Hz, so none '
+                    f'was looked at within {seconds:.1f} s: give a longer timeout, or set a '
+                    'higher max_rate')
         if source.last_image_at is not None and source.last_image_at >= since:
             return (f'an image came on {self.topic}, but no result of it within {seconds:.1f} s: '
                     'the model is busy or hangs; give a longer timeout, or see the diagnostics')
@@ -504,7 +515,9 @@ class CameraStream:
                 # Without stamps, arrival is all there is.
                 stamp.sec + 1e-9 * stamp.nanosec or taken.received, self._max_rate):
             self._count(over_rate=1)
+            self._over_rate_at = time.monotonic()
             return None
+        self._over_rate_at = 0.0
         return Frame(self, taken.msg, taken.received) if wanted else None
 
     def read(self, msg: Any, settings: ResultSettings) -> tuple[NDArray[Any], str]:

@@ -18,6 +18,7 @@ import time
 
 import pytest
 from ros_stream import Camera
+from std_srvs.srv import SetBool
 from vision_msgs.msg import Classification
 
 srv = pytest.importorskip(
@@ -113,6 +114,23 @@ def test_why_it_could_not_look(start, peer, classifier):
     assert look(peer, max_age=10.0, classes=['red']).outcome == FOUND
     response = look(peer, timeout=0.3)
     assert response.outcome == COULD_NOT_LOOK and 'image' in response.message
+    server.stop()
+
+
+def test_a_camera_that_is_disabled_meanwhile_and_one_that_is_slowed_down(start, peer, classifier):
+    server = start('server', {'model': classifier, 'max_rate': 0.01})
+    server.wait_for_line('active:')
+    pending = peer.ask(Look, '/server/look', srv.Look.Request(timeout=60.0))
+    assert peer.call(SetBool, '/server/enable', SetBool.Request(data=False)).success
+    response = peer.spin_until(lambda: pending.done() and pending.result(), 'the response', 20)
+    assert response.outcome == COULD_NOT_LOOK
+    assert response.message.startswith('disabled: the images of /image')
+    assert peer.call(SetBool, '/server/enable', SetBool.Request(data=True)).success
+    camera = Camera(peer, '/image')
+    assert look(peer, camera).outcome == FOUND
+    response = look(peer, camera, timeout=1.5)
+    assert response.outcome == COULD_NOT_LOOK
+    assert response.message.startswith('images come on /image, but max_rate is 0.01 Hz, so none')
     server.stop()
 
 
