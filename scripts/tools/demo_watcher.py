@@ -55,11 +55,13 @@ class Card(NamedTuple):
     label: str
     box: tuple[float, float, float, float]
     score: float = 1.0
+    track_id: str = ''
 
     def __str__(self) -> str:
         """Return what is printed of it."""
         x1, y1, x2, y2 = self.box
-        return f'{self.label} {self.score:.2f} [{x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}]'
+        track = self.track_id and f'{self.track_id} '
+        return f'{track}{self.label} {self.score:.2f} [{x1:.0f} {y1:.0f} {x2:.0f} {y2:.0f}]'
 
 
 # By the name of the file: its pixels, and the cards in it.
@@ -79,7 +81,7 @@ class Watcher(Node):
                         'annotated': (Image, 'server/debug_image'),
                         **({'image': (Image, 'image')} if samples else {})}
         self._parts: dict[tuple[int, int], dict[str, Any]] = {}
-        self._labels: list[str] | None = None
+        self._labels: list[tuple[str, str]] | None = None
         self._written = 0.0
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         for part, (kind, topic) in self._topics.items():
@@ -110,9 +112,9 @@ class Watcher(Node):
                 cv2.imwrite(str(self._output / name), to_array(annotated)[0])
 
     def _show(self, found: Detection2DArray, annotated: Image) -> None:
-        """Print the cards if their labels changed; now and then write the annotated image."""
+        """Print the cards if ids or labels changed; now and then write the annotated image."""
         cards = cards_of(found)
-        labels = sorted(card.label for card in cards)
+        labels = sorted((card.track_id, card.label) for card in cards)
         if labels != self._labels:
             self._labels = labels
             print(f'  {", ".join(map(str, cards)) or "nothing"}')
@@ -131,7 +133,7 @@ def cards_of(message: Detection2DArray) -> list[Card]:
         width, height = found.bbox.size_x / 2, found.bbox.size_y / 2
         best = found.results[0].hypothesis
         cards.append(Card(best.class_id, (x - width, y - height, x + width, y + height),
-                          best.score))
+                          best.score, found.id))
     return cards
 
 

@@ -120,7 +120,7 @@ def test_why_it_could_not_look(start, peer, classifier):
 def test_a_camera_that_is_disabled_meanwhile_and_one_that_is_slowed_down(start, peer, classifier):
     server = start('server', {'model': classifier, 'max_rate': 0.01})
     server.wait_for_line('active:')
-    pending = peer.ask(Look, '/server/look', srv.Look.Request(timeout=60.0))
+    pending = peer.ask(srv.Look, '/server/look', srv.Look.Request(timeout=60.0))
     assert peer.call(SetBool, '/server/enable', SetBool.Request(data=False)).success
     response = peer.spin_until(lambda: pending.done() and pending.result(), 'the response', 20)
     assert response.outcome == COULD_NOT_LOOK
