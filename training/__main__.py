@@ -109,9 +109,11 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _train_motions(args: argparse.Namespace) -> None:
-    trained = train_motions(args.seed, args.shorten, args.workers)
+    trained = train_motions(args.seed, args.shorten, args.workers, args.motions)
     motion_export.export_motions(trained, args.motions)
-    motion_export.ship(args.motions, args.output)
+    thresholds = motion_evaluate.choose_thresholds(args.motions, args.seed, args.windows)
+    motion_export.set_thresholds(args.motions, thresholds)
+    motion_export.ship(args.motions, args.output, thresholds[motion_export.SHIPPED])
 
 
 def _report_motions(args: argparse.Namespace) -> None:

@@ -39,7 +39,6 @@ from training.runner import open_session
 SHIPPED = 'motion_3dcnn'
 SHIPPED_AS = 'cards_motion'
 #: Lower scores are not reported: a card at rest and one that turns are told apart badly.
-THRESHOLD = 0.7
 _TOLERANCE = 2e-4
 _WIDTH, _HEIGHT = motions.SIZE
 _FRAME = (3, _HEIGHT, _WIDTH)
@@ -72,7 +71,7 @@ _CLASSES = f"""output:
   activation: none
   background: {motions.NOTHING}
 defaults:
-  score_threshold: {THRESHOLD}
+  score_threshold: {{threshold}}
   top_k: 1
 """
 
@@ -174,7 +173,7 @@ def _assert_equal(module: nn.Module, path: Path, rng: np.random.Generator) -> No
             np.testing.assert_allclose(one, other.numpy(), atol=_TOLERANCE, rtol=_TOLERANCE)
 
 
-def _write_descriptor(path: Path, way: Way) -> None:
+def _write_descriptor(path: Path, way: Way, threshold: float) -> None:
     body = '' if way.name == 'motion_features' else _LABELS
     if way.layout:
         body += _IMAGES.format(width=_WIDTH, height=_HEIGHT, layout=way.layout)
@@ -183,7 +182,7 @@ def _write_descriptor(path: Path, way: Way) -> None:
         body += 'output:\n  decoder: embedding\n'
     else:
         output = '\n  output: probabilities' if way.name == 'motion_stream' else ''
-        body += _CLASSES.format(output=output)
+        body += _CLASSES.format(output=output, threshold=threshold)
     path.with_suffix('.yaml').write_text(_DESCRIPTOR.format(
         license=LICENSE, name=path.stem, body=body, notes=way.notes,
         task='embedding' if way.name == 'motion_features' else 'classification',
@@ -217,12 +216,18 @@ def export_motions(trained: Models, directory: Path,
             path = directory / f'{name}.onnx'
             _write_model(module, path, WAYS[name])
             _assert_equal(module, path, rng)
-            _write_descriptor(path, WAYS[name])
+            _write_descriptor(path, WAYS[name], 0.5)
 
 
-def ship(directory: Path, output: Path) -> None:
+def set_thresholds(directory: Path, thresholds: dict[str, float]) -> None:
+    """Write the descriptors again, each with the threshold of its way."""
+    for name, threshold in thresholds.items():
+        _write_descriptor(directory / f'{name}.onnx', WAYS[name], threshold)
+
+
+def ship(directory: Path, output: Path, threshold: float) -> None:
     """Copy the way that ships to where models ship."""
     output.mkdir(parents=True, exist_ok=True)
     path = output / f'{SHIPPED_AS}.onnx'
     shutil.copyfile(directory / f'{SHIPPED}.onnx', path)
-    _write_descriptor(path, WAYS[SHIPPED])
+    _write_descriptor(path, WAYS[SHIPPED], threshold)

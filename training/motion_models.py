@@ -29,6 +29,9 @@ FEATURES = 64
 STATE = 64
 #: Numbers of a pose (see Episode).
 POSE = 6
+#: Numbers of the change of a pose in a window: how much of the card each frame shows, then the
+#: change of x, y and log size, and the cosine and sine of the turn.
+CHANGE = FRAMES + 5
 
 
 class Frames(nn.Module):
@@ -37,8 +40,8 @@ class Frames(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            ConvUnit(3, 16, 6, 4), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2), nn.Flatten(),
-            nn.Linear(48 * 4 * 5, FEATURES), nn.ReLU())
+            ConvUnit(3, 16, 5, 2), ConvUnit(16, 32, 3, 2), ConvUnit(32, 48, 3, 2),
+            ConvUnit(48, 64, 3, 2), nn.Flatten(), nn.Linear(64 * 4 * 5, FEATURES), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return float32 [B, FEATURES] for frames float32 [B, 3, 60, 80], RGB 0..1."""
@@ -114,25 +117,38 @@ class RecurrentModel(nn.Module):
 
 def _unit3d(inside: int, outside: int, kernel: tuple[int, int, int],
             stride: tuple[int, int, int]) -> nn.Sequential:
-    padding = tuple((k - s + 1) // 2 if s > 1 else k // 2 for k, s in zip(kernel, stride))
-    return nn.Sequential(nn.Conv3d(inside, outside, kernel, stride, padding, bias=False),
-                         nn.BatchNorm3d(outside, momentum=0.03), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        nn.Conv3d(inside, outside, kernel, stride, tuple(k // 2 for k in kernel), bias=False),
+        nn.BatchNorm3d(outside, momentum=0.03), nn.ReLU(inplace=True))
 
 
 class VolumeModel(nn.Module):
-    """Way 5: convolutions over time, height and width."""
+    """Way 5: convolutions over height and width, and over time, in turns."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.first = nn.Conv3d(3, 24, (1, 7, 7), (1, 4, 4), (0, 3, 3), bias=False)
         self.body = nn.Sequential(
-            _unit3d(3, 16, (1, 6, 6), (1, 4, 4)), _unit3d(16, 32, (1, 3, 3), (1, 2, 2)),
-            _unit3d(32, 48, (3, 3, 3), (2, 2, 2)), nn.Flatten(), nn.Dropout(0.2),
-            nn.Linear(48 * 5 * 4 * 5, 64), nn.ReLU(),
-            nn.Linear(64, len(MOTIONS)))
+            nn.BatchNorm3d(48, momentum=0.03), nn.ReLU(inplace=True),
+            _unit3d(48, 48, (3, 1, 1), (1, 1, 1)), _unit3d(48, 64, (1, 3, 3), (1, 2, 2)),
+            _unit3d(64, 64, (3, 1, 1), (2, 1, 1)), _unit3d(64, 96, (1, 3, 3), (1, 2, 2)),
+            _unit3d(96, 96, (3, 1, 1), (1, 1, 1)))
+        self.hidden = nn.Sequential(nn.Linear(2 * 96 * (FRAMES // 2), 128), nn.ReLU())
+        self.to_class = nn.Sequential(nn.Dropout(0.2), nn.Linear(128, len(MOTIONS)))
+        # Only for training: what a card's pose does says more than the name of a motion.
+        self.to_change = nn.Linear(128, CHANGE)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return float32 [B, 128] for windows float32 [B, 3, T, H, W]."""
+        y = self.first(x)
+        later = y[:, :, 1:] - y[:, :, :-1]
+        y = self.body(torch.cat([y, torch.cat([torch.zeros_like(y[:, :, :1]), later], 2)], 1))
+        # Where a card is does not matter, only how it moves.
+        return self.hidden(torch.cat([y.amax((3, 4)), y.mean((3, 4))], 1).flatten(1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits [B, C] for windows float32 [B, 3, T, H, W]."""
-        return self.body(x)
+        return self.to_class(self.features(x))
 
 
 class ShippedFrames(nn.Module):

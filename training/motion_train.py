@@ -21,7 +21,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+import itertools
 import multiprocessing
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -36,12 +39,16 @@ from training.train import fit
 
 _Batch = tuple[Tensor, Tensor]
 _Loss = tuple[Tensor, dict[str, float]]
+_PARTS = ('frames', 'labels', 'poses')
 
 #: Episodes, and batches of each part of the training.
-EPISODES = 4200
-STEPS = {'volume': 700, 'frames': 300, 'poses': 1000, 'heads': 1000}
+EPISODES = 9000
+STEPS = {'volume': 600, 'volume again': 500, 'volume at last': 700, 'frames': 100, 'poses': 600,
+         'heads': 500, 'recurrent': 600}
 _BATCH = 32
 _FRAME_BATCH = 96
+_EPISODE_BATCH = 16
+_EPISODES_OF_HEADS = 3000
 #: What becomes of each class when left and right are exchanged, and when time goes back.
 _MIRRORED = torch.tensor([0, 1, 3, 2, 4, 5])
 _REVERSED = torch.tensor([1, 0, 3, 2, 4, 5])
@@ -60,15 +67,12 @@ class Episodes:
         int64 [N, T].
     poses : Tensor
         float32 [N, T, 6].
-    wanted : Tensor
-        int64 [N], the class that each episode was made for.
 
     """
 
     frames: Tensor
     labels: Tensor
     poses: Tensor
-    wanted: Tensor
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,12 @@ def _episode(seed: tuple[int, ...], number: int) -> motions.Episode:
     return motions.sample_episode((*seed, number), number % len(motions.MOTIONS))
 
 
-def make_episodes(seed: tuple[int, ...], count: int, workers: int) -> Episodes:
-    """Make episodes for training, as many of each class; number n is the same in each run."""
+def make_episodes(seed: tuple[int, ...], count: int, workers: int,
+                  cache: Path | None = None) -> Episodes:
+    """Make or read episodes for training, as many of each class; number n is always the same."""
+    if cache and cache.exists():
+        with np.load(cache) as parts:
+            return Episodes(*(torch.from_numpy(parts[name]) for name in _PARTS))
     make, numbers = partial(_episode, seed), range(count)
     if workers:
         context = multiprocessing.get_context('spawn')
@@ -97,45 +105,103 @@ def make_episodes(seed: tuple[int, ...], count: int, workers: int) -> Episodes:
             episodes = list(pool.map(make, numbers, chunksize=16))
     else:
         episodes = [make(number) for number in numbers]
-    return Episodes(torch.from_numpy(np.stack([s.frames for s in episodes])),
-                    torch.from_numpy(np.stack([s.labels for s in episodes])),
-                    torch.from_numpy(np.stack([s.poses for s in episodes])),
-                    torch.tensor([n % len(motions.MOTIONS) for n in numbers]))
+    arrays = {name: np.stack([getattr(each, name) for each in episodes]) for name in _PARTS}
+    if cache:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, **arrays)
+    return Episodes(*(torch.from_numpy(array) for array in arrays.values()))
 
 
 def _light(rng: np.random.Generator, images: Tensor) -> Tensor:
-    """Return float32 0..1 of uint8, each clip with another gain."""
-    size = (len(images), *[1] * (images.dim() - 1))
-    gain = torch.from_numpy(np.exp(rng.normal(0, 0.2, size)).astype(np.float32))
-    return (images.float() * (gain / 255)).clamp_(0, 1)
+    """Return float32 0..1 of uint8 [B, ..., 3], each clip in another light and other colours."""
+    count = len(images)
+    gain = np.exp(rng.normal(0, 0.2, (count, 1)) + rng.normal(0, 0.1, (count, 3)))
+    negative = rng.random((count, 1)) < 0.15
+    scale, shift = (torch.from_numpy(each.astype(np.float32)).view(
+        count, 3, *[1] * (images.dim() - 2)) for each in (
+            np.where(negative, -gain, gain) / 255, np.where(negative, gain, 0.0 * gain)))
+    found = torch.empty(count, 3, *images.shape[1:-1])
+    for to, channel in enumerate(rng.permutation(3)):
+        torch.mul(images[..., channel], scale[:, to], out=found[:, to]).add_(shift[:, to])
+    return found.clamp_(0, 1).movedim(1, -1)
+
+
+def _by_class(labels: np.ndarray) -> list[np.ndarray]:
+    """Return for each class the episodes and last frames of its windows, int [N, 2]."""
+    return [np.argwhere(labels == label) for label in range(len(motions.MOTIONS))]
+
+
+def _change(poses: Tensor) -> Tensor:
+    """Return what poses [T, 6] do from the first to the last (see CHANGE)."""
+    first, last = poses[0], poses[-1]
+    turn = torch.stack([(last[4:] * first[4:]).sum(), last[5] * first[4] - last[4] * first[5]])
+    return torch.cat([poses[:, 0], last[1:4] - first[1:4], turn])
 
 
 def windows(rng: np.random.Generator, episodes: Episodes,
-            batch: int = _BATCH) -> Iterator[_Batch]:
-    """Yield windows float32 [B, T, H, W, 3] and classes [B], mirrored and reversed at random."""
-    usable = (episodes.labels == episodes.wanted[:, None]).numpy()
+            batch: int = _BATCH) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """
+    Yield windows, mirrored, upside down and reversed at random.
+
+    Each time the windows float32 [B, T, H, W, 3], classes [B], and changes of poses [B, CHANGE].
+    """
+    places = _by_class(episodes.labels.numpy())
     while True:
-        chosen = rng.integers(len(usable), size=batch)
-        ends = [rng.choice(np.flatnonzero(usable[i])) for i in chosen]
-        parts, labels = [], episodes.wanted[chosen].clone()
-        for row, (i, end) in enumerate(zip(chosen, ends)):
-            part = episodes.frames[i, end - motions.FRAMES + 1:end + 1]
-            if rng.random() < 0.5:
+        labels = torch.from_numpy(rng.integers(len(places), size=batch))
+        parts, changes = [], []
+        for row, label in enumerate(labels.tolist()):
+            i, end = places[label][rng.integers(len(places[label]))]
+            frames = slice(end - motions.FRAMES + 1, end + 1)
+            part, change = episodes.frames[i, frames], episodes.poses[i, frames]
+            reverse, mirror, upside_down = rng.random(3) < 0.5
+            if reverse:
+                part, change, labels[row] = part.flip(0), change.flip(0), _REVERSED[labels[row]]
+            change = _change(change)
+            if mirror:
                 part, labels[row] = part.flip(2), _MIRRORED[labels[row]]
-            if rng.random() < 0.5:
-                part, labels[row] = part.flip(0), _REVERSED[labels[row]]
+                change[[-5, -1]] *= -1
+            if upside_down:
+                part = part.flip(1)
+                change[[-4, -1]] *= -1
             parts.append(part)
-        yield _light(rng, torch.stack(parts)), labels
+            changes.append(change)
+        yield _light(rng, torch.stack(parts)), labels, torch.stack(changes)
+
+
+def _whole_episodes(rng: np.random.Generator, episodes: Episodes) -> Iterator[_Batch]:
+    """Yield as `windows` [B, T, H, W, 3], longer ones with a class for each frame [B, T] or -1."""
+    length = episodes.labels.shape[1]
+    while True:
+        # The first frames of a stream, or a window: a state begins anywhere.
+        begin = int(rng.integers(0, length - motions.FRAMES + 1))
+        parts, labels = [], []
+        for i in rng.integers(len(episodes.labels), size=_EPISODE_BATCH):
+            part, label = episodes.frames[i, begin:], episodes.labels[i, begin:].clone()
+            label[:motions.FRAMES - 1] = -1
+            if rng.random() < 0.5:
+                # A window that ended at e begins there now.
+                part = part.flip(0)
+                label = torch.cat([label[:motions.FRAMES - 1], label[motions.FRAMES - 1:].flip(0)])
+                label = torch.where(label < 0, label, _REVERSED[label])
+            if rng.random() < 0.5:
+                part, label = part.flip(2), torch.where(label < 0, label, _MIRRORED[label])
+            if rng.random() < 0.5:
+                part = part.flip(1)
+            parts.append(part)
+            labels.append(label)
+        yield _light(rng, torch.stack(parts)), torch.stack(labels)
 
 
 def _single_frames(rng: np.random.Generator, episodes: Episodes) -> Iterator[_Batch]:
     """Yield frames float32 [B, 3, H, W] and the class of a window that each is in."""
-    rows, ends = np.nonzero((episodes.labels == episodes.wanted[:, None]).numpy())
+    places = _by_class(episodes.labels.numpy())
     while True:
-        chosen = rng.integers(len(rows), size=_FRAME_BATCH)
-        row = torch.from_numpy(rows[chosen])
-        time = torch.from_numpy(ends[chosen] - rng.integers(motions.FRAMES, size=_FRAME_BATCH))
-        yield _light(rng, episodes.frames[row, time]).permute(0, 3, 1, 2), episodes.wanted[row]
+        labels = rng.integers(len(places), size=_FRAME_BATCH)
+        chosen = torch.from_numpy(np.stack(
+            [places[label][rng.integers(len(places[label]))] for label in labels]))
+        time = chosen[:, 1] - torch.from_numpy(rng.integers(motions.FRAMES, size=_FRAME_BATCH))
+        images = _light(rng, episodes.frames[chosen[:, 0], time])
+        yield images.permute(0, 3, 1, 2), torch.from_numpy(labels)
 
 
 def _posed_frames(rng: np.random.Generator, episodes: Episodes) -> Iterator[_Batch]:
@@ -148,13 +214,39 @@ def _posed_frames(rng: np.random.Generator, episodes: Episodes) -> Iterator[_Bat
         yield images.permute(0, 3, 1, 2), episodes.poses[row, time]
 
 
-def _classes(model: nn.Module, batch: _Batch) -> _Loss:
-    logits = model(batch[0]).float()
-    if logits.dim() == 3:
+def _weights(labels: Tensor) -> Tensor:
+    """Return what windows of each class count, so that a frequent class counts no more."""
+    counts = torch.stack([(labels == label).sum() for label in range(len(motions.MOTIONS))])
+    return counts.sum() / (len(counts) * counts.clamp(min=1).float())
+
+
+def _classes(model: nn.Module, batch: _Batch, weight: Tensor | None = None) -> _Loss:
+    """Return the loss of one class for each window; or for each frame, where it is not -1."""
+    logits, labels = model(batch[0]).float(), batch[1]
+    if logits.dim() == 3 and labels.dim() == 1:
         logits = logits[:, -1]
-    loss = functional.cross_entropy(logits, batch[1], label_smoothing=0.03)
-    right = (logits.argmax(-1) == batch[1]).float().mean()
+    logits, labels = logits.flatten(0, -2), labels.flatten()
+    logits, labels = logits[labels >= 0], labels[labels >= 0]
+    loss = functional.cross_entropy(logits, labels, weight, label_smoothing=0.03)
+    right = (logits.argmax(-1) == labels).float().mean()
     return loss, {'class': float(loss.detach()), 'right': float(right)}
+
+
+def _changes(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> _Loss:
+    """Return the loss of the classes and of the changes of the poses."""
+    features = model.features(batch[0].permute(0, 4, 1, 2, 3))  # type: ignore[operator]
+    logits, found = model.to_class(features).float(), model.to_change(features).float()
+    true, labels = batch[2], batch[1]
+    there = ((true[:, :1] > 0.5) & (true[:, motions.FRAMES - 1:motions.FRAMES] > 0.5)).float()
+    count = motions.FRAMES
+    seen = functional.binary_cross_entropy_with_logits(found[:, :count], true[:, :count])
+    change = (functional.smooth_l1_loss(found[:, count:], true[:, count:], reduction='none',
+                                        beta=0.1) * there).mean()
+    loss = functional.cross_entropy(logits, labels, label_smoothing=0.03)
+    right = (logits.argmax(-1) == labels).float().mean()
+    return loss + seen + 3 * change, {
+        'class': float(loss.detach()), 'right': float(right), 'seen': float(seen.detach()),
+        'change': float(change.detach())}
 
 
 def _poses(model: nn.Module, batch: _Batch) -> _Loss:
@@ -169,35 +261,38 @@ def _poses(model: nn.Module, batch: _Batch) -> _Loss:
         'seen': float(seen.detach()), 'place': float(place.detach()), 'rest': float(rest.detach())}
 
 
-def _take(batches: Iterator[_Batch],
-          steps: int) -> Iterator[_Batch]:
-    return (next(batches) for _ in range(steps))
-
-
 @torch.no_grad()
 def _both_ways(frames: nn.Module, episodes: Episodes) -> tuple[Tensor, Tensor]:
     """Return the features float32 [N, T, F] of all frames, and of their mirror images."""
     frames.eval()
-    return tuple(torch.stack([  # type: ignore[return-value]
-        frames((images.flip(2) if mirror else images).permute(0, 3, 1, 2).float() / 255)
-        for images in episodes.frames]) for mirror in (False, True))
+    found = []
+    for mirror in (False, True):
+        parts = []
+        for images in episodes.frames.split(16):
+            flat = (images.flip(3) if mirror else images).flatten(0, 1).permute(0, 3, 1, 2)
+            with torch.autocast('cpu', torch.bfloat16):
+                features = frames(flat.float() / 255)
+            parts.append(features.float().unflatten(0, images.shape[:2]))
+        found.append(torch.cat(parts))
+    return found[0], found[1]
 
 
 def _feature_windows(rng: np.random.Generator, features: tuple[Tensor, Tensor],
                      episodes: Episodes) -> Iterator[_Batch]:
     """Yield windows of features [B, T, F] and classes; features of both ways round are given."""
-    usable = (episodes.labels == episodes.wanted[:, None]).numpy()
+    places = _by_class(episodes.labels.numpy())
     offsets = torch.arange(-motions.FRAMES + 1, 1)
     while True:
-        chosen = torch.from_numpy(rng.integers(len(usable), size=64))
-        ends = torch.tensor([int(rng.choice(np.flatnonzero(usable[i]))) for i in chosen])
-        mirrored = bool(rng.random() < 0.5)
-        labels, steps = episodes.wanted[chosen], offsets
+        labels = rng.integers(len(places), size=64)
+        chosen = torch.from_numpy(np.stack(
+            [places[label][rng.integers(len(places[label]))] for label in labels]))
+        mirrored, steps = bool(rng.random() < 0.5), offsets
+        found = torch.from_numpy(labels)
         if mirrored:
-            labels = _MIRRORED[labels]
+            found = _MIRRORED[found]
         if rng.random() < 0.5:
-            labels, steps = _REVERSED[labels], offsets.flip(0)
-        yield features[mirrored][chosen[:, None], ends[:, None] + steps], labels
+            found, steps = _REVERSED[found], offsets.flip(0)
+        yield features[mirrored][chosen[:, :1], chosen[:, 1:] + steps], found
 
 
 class _Each(nn.Module):
@@ -211,21 +306,89 @@ class _Each(nn.Module):
         return self.head(features)[0]
 
 
-class Volumes(nn.Module):
-    """Turns windows [B, T, H, W, 3] to what a model takes: [B, 3, T, H, W] or [B, T, 3, H, W]."""
+class _EachFrame(nn.Module):
+    """The logits of CNN and GRU at every frame of episodes [B, T, H, W, 3]."""
 
-    def __init__(self, model: nn.Module, order: tuple[int, ...]) -> None:
+    def __init__(self, model: motion_models.RecurrentModel) -> None:
         super().__init__()
-        self.model, self.order = model, order
+        self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the model's logits."""
-        return self.model(x.permute(self.order))
+        features = self.model.frames(x.flatten(0, 1).permute(0, 3, 1, 2))
+        return self.model.head(features.unflatten(0, x.shape[:2]))[0]
 
 
-def train_motions(seed: int, shorten: float, workers: int) -> Models:
+def _from_encoder(encoder: nn.Module, head: nn.Module) -> nn.Module:
+    """Return way 3 with the weights of way 2 to begin with."""
+    model = motion_models.RecurrentModel()
+    model.frames.load_state_dict(encoder.state_dict())
+    model.head.load_state_dict(head.state_dict())
+    return _EachFrame(model)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """How long to train, and from which source of chance."""
+
+    seed: int
+    shorten: float
+    threads: int
+    cache: Path | None
+
+    def episodes(self, workers: int) -> Episodes:
+        return make_episodes((self.seed, 5), max(6, round(EPISODES * self.shorten)), workers,
+                             self.cache)
+
+    def __call__(self, number: int, name: str, model: Callable[[], nn.Module],
+                 make: Callable[..., Iterator[Any]], loss: Callable[..., _Loss],
+                 *inputs: object, rate: float = 2e-3, full: float = 0.02) -> nn.Module:
+        """Train one model, or read it; its chance does not depend on the ones before."""
+        torch.set_num_threads(self.threads)
+        steps = max(1, round(STEPS[name] * self.shorten))
+        saved = self.cache and self.cache.with_name(
+            f'{number}_{name.replace(" ", "_")}_{self.seed}_{steps}.pt')
+        if saved and saved.exists():
+            found = model().eval()
+            found.load_state_dict(torch.load(saved))
+            return found
+        print(f'motions: {name}', flush=True)
+        torch.manual_seed(1000 * self.seed + number)
+        batches = itertools.islice(
+            make(np.random.default_rng((self.seed, 6, number)), *inputs), steps)
+        found = fit(model(), batches, steps, rate, full, loss, None)
+        if saved:
+            torch.save(found.state_dict(), saved)
+        return found
+
+
+def _train_volume(run: _Run, episodes: Episodes | None = None) -> nn.Module:
+    episodes = episodes or run.episodes(0)
+    first = run(0, 'volume', motion_models.VolumeModel, windows, _changes, episodes, rate=3e-3,
+                full=0.1)
+    second = run(6, 'volume again', lambda: first, windows, _changes, episodes, full=0.1)
+    return run(7, 'volume at last', lambda: second, windows, _changes, episodes, full=0.1)
+
+
+def _train_others(run: _Run, episodes: Episodes) -> tuple[nn.Module, ...]:
+    voting = run(1, 'frames', motion_models.FrameClassifier, _single_frames, _classes, episodes)
+    encoder = run(2, 'poses', motion_models.PoseModel, _posed_frames, _poses, episodes).frames
+    part = Episodes(*(each[:_EPISODES_OF_HEADS] for each in (
+        episodes.frames, episodes.labels, episodes.poses)))
+    both = _both_ways(encoder, part)
+    recurrent_head = run(3, 'heads', lambda: _Each(motion_models.RecurrentHead()),
+                         _feature_windows, _classes, both, part, full=1.0).head
+    dense_head = run(4, 'heads', motion_models.DenseHead, _feature_windows, _classes, both, part,
+                     full=1.0)
+    recurrent = run(5, 'recurrent', lambda: _from_encoder(encoder, recurrent_head),
+                    _whole_episodes, partial(_classes, weight=_weights(episodes.labels)),
+                    episodes).model
+    return voting, encoder, recurrent_head, dense_head, recurrent
+
+
+def train_motions(seed: int, shorten: float, workers: int, directory: Path | None = None,
+                  ) -> Models:
     """
-    Train all the models.
+    Train all the models; the 3D CNN beside the others, if there are two workers.
 
     Parameters
     ----------
@@ -235,31 +398,17 @@ def train_motions(seed: int, shorten: float, workers: int) -> Models:
         Factor for the number of episodes and steps; 1 but for trials.
     workers
         Processes that make episodes; 0 makes them here.
+    directory
+        Where the episodes and what is trained already stay for the next time, if anywhere.
 
     """
-    episodes = make_episodes((seed, 5), max(6, round(EPISODES * shorten)), workers)
+    count = max(6, round(EPISODES * shorten))
+    run = _Run(seed, shorten, torch.get_num_threads(),
+               directory and directory / f'episodes_{seed}_{count}.npz')
+    episodes = run.episodes(workers)
     print(f'{len(episodes.frames)} episodes', flush=True)
-
-    def run(number: int, name: str, model: Callable[[], nn.Module],
-            make: Callable[..., Iterator[_Batch]], loss: Callable[..., _Loss],
-            *inputs: object, rate: float = 2e-3) -> nn.Module:
-        """Train one model; its chance does not depend on the ones before."""
-        print(f'motions: {name}', flush=True)
-        torch.manual_seed(1000 * seed + number)
-        steps = max(1, round(STEPS[name] * shorten))
-        rng = np.random.default_rng((seed, 6, number))
-        batches = _take(make(rng, *inputs, episodes), steps)
-        return fit(model(), batches, steps, rate, 1.0, loss, None)
-
-    volume = run(0, 'volume', lambda: Volumes(motion_models.VolumeModel(), (0, 4, 1, 2, 3)),
-                 windows, _classes).model
-    voting = run(1, 'frames', motion_models.FrameClassifier, _single_frames, _classes)
-    encoder = run(2, 'poses', motion_models.PoseModel, _posed_frames, _poses).frames
-    both = _both_ways(encoder, episodes)
-    recurrent_head = run(3, 'heads', lambda: _Each(motion_models.RecurrentHead()),
-                         _feature_windows, _classes, both).head
-    dense_head = run(4, 'heads', motion_models.DenseHead, _feature_windows, _classes, both)
-    recurrent = motion_models.RecurrentModel()
-    recurrent.frames.load_state_dict(encoder.state_dict())
-    recurrent.head.load_state_dict(recurrent_head.state_dict())
-    return Models(voting, encoder, recurrent_head, dense_head, recurrent, volume)
+    if workers < 2 or not run.cache:
+        return Models(*_train_others(run, episodes), _train_volume(run, episodes))
+    with ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        volume = pool.submit(_train_volume, run)
+        return Models(*_train_others(run, episodes), volume.result())

@@ -103,8 +103,8 @@ def fit(model: nn.Module, batches: Iterable[Any], steps: int, rate: float, full:
 
     """
     model.train(not frozen)
-    if not any(p.dim() == 5 for p in model.parameters()):
-        model.to(memory_format=torch.channels_last)
+    over_time = any(p.dim() == 5 for p in model.parameters())
+    model.to(memory_format=torch.channels_last_3d if over_time else torch.channels_last)
     decay = [p for p in model.parameters() if p.dim() > 1]
     rest = [p for p in model.parameters() if p.dim() <= 1]
     optimizer = torch.optim.AdamW([{'params': decay, 'weight_decay': 0.02},

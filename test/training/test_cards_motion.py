@@ -42,6 +42,7 @@ def test_unseen_windows_are_named(pipeline: Pipeline) -> None:
     from training import motions
     bare = onnxruntime.InferenceSession(
         str(MODELS / 'cards_motion.onnx'), providers=['CPUExecutionProvider'])
+    threshold = pipeline.descriptor.defaults.score_threshold
     right, sure = [], []
     for number in range(150):
         label = number % len(motions.MOTIONS)
@@ -55,11 +56,11 @@ def test_unseen_windows_are_named(pipeline: Pipeline) -> None:
         for name, score in zip(result.labels, result.scores):
             assert score == pytest.approx(scores[motions.MOTIONS.index(name)], abs=1e-4)
         right.append(int(scores.argmax()) == label)
-        if scores.argmax() != motions.NOTHING and scores.max() >= 0.7:
+        if scores.argmax() != motions.NOTHING and scores.max() >= threshold:
             sure.append(right[-1])
-    # The report says 63.5 % of all and 94 % of those above the threshold; chance is 17 %.
-    assert len(sure) >= 30 and np.mean(sure) >= 0.85, f'{np.mean(sure):.3f}'
-    assert np.mean(right) >= 0.5, f'{np.mean(right):.3f}'
+    # The report says 88.7 % of all and 97.9 % of those above the threshold; chance is 17 %.
+    assert len(sure) >= 30 and np.mean(sure) >= 0.92, f'{np.mean(sure):.3f}'
+    assert np.mean(right) >= 0.81, f'{np.mean(right):.3f}'
 
 
 def test_the_video_shows_what_is_written_of_it(pipeline: Pipeline) -> None:
@@ -73,12 +74,12 @@ def test_the_video_shows_what_is_written_of_it(pipeline: Pipeline) -> None:
     assert len({event['label'] for event in events}) == 5
     results = list(pipeline.clips(frames, 'bgr'))
     for event in events:
-        # Windows that the whole motion is in; turns are below the threshold (see the card).
+        # Windows that the whole motion is in; of a turn, not all reach the threshold.
         whole = [r for r in results
                  if event['end'] <= r.t1 and r.t0 <= event['begin']]
         names = [r.labels[0] if len(r) else 'nothing' for r in whole]
         if event['label'] == 'turned':
-            assert set(names) <= {'turned', 'nothing'}, (event, names)
+            assert 'turned' in names and set(names) <= {'turned', 'nothing'}, (event, names)
         else:
             assert len(names) >= 2 and set(names) == {event['label']}, (event, names)
     quiet = [r for r in results if all(
@@ -91,7 +92,9 @@ def test_report_repeats_the_file_and_the_card_the_report() -> None:
     report = json.loads((MODELS / 'cards_report.json').read_text(encoding='utf-8'))['motions']
     assert report['windows'] >= 600
     shipped = report['ways'][report['shipped']]
-    assert shipped['accuracy'] >= 0.6 and shipped['reported_right'] >= 0.8
+    assert shipped['accuracy'] >= 0.88 and shipped['reported_right'] >= 0.9
+    low, high = shipped['interval']
+    assert low < shipped['accuracy'] < high
     digest = hashlib.sha256((MODELS / 'cards_motion.onnx').read_bytes()).hexdigest()
     assert report['sha256'] == digest and report['bytes'] <= 3_000_000
     assert len(report['ways']) == 6

@@ -88,14 +88,15 @@ def test_training_reduces_the_loss() -> None:
     from training import motion_models, motion_train
     torch.manual_seed(0)
     episodes = motion_train.make_episodes((6, 0), 12, 0)
+    images, labels, changes = next(motion_train.windows(np.random.default_rng(0), episodes, 16))
+    assert changes.shape == (16, motion_models.CHANGE)
     for model, order in ((motion_models.RecurrentModel(), (0, 1, 4, 2, 3)),
                          (motion_models.VolumeModel(), (0, 4, 1, 2, 3))):
-        module = motion_train.Volumes(model, order)
-        images, labels = next(motion_train.windows(np.random.default_rng(0), episodes, 16))
-        optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
         losses = []
         for _ in range(12):
-            loss = torch.nn.functional.cross_entropy(module(images), labels)
+            loss = torch.nn.functional.cross_entropy(
+                model(images.permute(order)), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -112,3 +113,44 @@ def test_mirrored_and_reversed_windows_have_the_label_of_what_they_show() -> Non
     assert pairs['moved_left'] == 'moved_right' and pairs['shown'] == 'shown'
     pairs = dict(zip(MOTIONS, [MOTIONS[i] for i in motion_train._REVERSED]))
     assert pairs['moved_left'] == 'moved_right' and pairs['shown'] == 'hidden'
+
+
+def test_changes_follow_the_pixels_when_a_window_is_mirrored_or_reversed() -> None:
+    """What moves right has a change of x to the right, and what is shown ends visible."""
+    pytest.importorskip('torch', reason='the training environment has it')
+    from training import motion_train
+    from training.motions import FRAMES, MOTIONS
+    episodes = motion_train.make_episodes((6, 0), 12, 0)
+    batches = motion_train.windows(np.random.default_rng(0), episodes, 64)
+    seen = set()
+    for label, change in zip(*next(batches)[1:]):
+        visible, (x, _, _, cosine, _) = change[:FRAMES], change[FRAMES:]
+        name = MOTIONS[label]
+        seen.add(name)
+        if name in ('shown', 'hidden'):
+            assert (visible[-1] > visible[0]) == (name == 'shown')
+        elif name in ('moved_left', 'moved_right'):
+            assert (x > 0) == (name == 'moved_right') and abs(x) > 0.1
+        elif name == 'turned':
+            assert cosine < 0.85
+    assert seen == set(MOTIONS)
+
+
+def test_a_threshold_leaves_the_part_of_results_right_that_is_wanted() -> None:
+    """The lowest such; the interval of a part holds it."""
+    pytest.importorskip('torch', reason='the training environment has it')
+    from training import motion_evaluate
+    from training.motions import MOTIONS
+    count, nothing = 200, MOTIONS.index('nothing')
+    rng = np.random.default_rng(0)
+    scores = rng.dirichlet(np.full(len(MOTIONS), 0.3), count)
+    labels = np.array([row.argmax() if rng.random() < row.max() else nothing for row in scores])
+    chosen = motion_evaluate._choose(scores, labels)
+
+    def right(threshold: float) -> float:
+        sure = (scores.argmax(1) != nothing) & (scores.max(1) >= threshold)
+        return float((scores.argmax(1) == labels)[sure].mean())
+
+    assert right(chosen) >= motion_evaluate.PRECISION > right(chosen - 0.01) and chosen > 0.31
+    low, high = motion_evaluate.interval(90, 100)
+    assert (low, high) == pytest.approx((0.8256, 0.9448), abs=1e-3)
