@@ -43,8 +43,8 @@ _PARTS = ('frames', 'labels', 'poses')
 
 #: Episodes, and batches of each part of the training.
 EPISODES = 9000
-STEPS = {'volume': 600, 'volume again': 500, 'volume at last': 700, 'frames': 100, 'poses': 600,
-         'heads': 500, 'recurrent': 600}
+STEPS = {'volume': 600, 'volume again': 500, 'volume at last': 700, 'volume finely': 600,
+         'frames': 100, 'poses': 600, 'heads': 500, 'recurrent': 600}
 _BATCH = 32
 _FRAME_BATCH = 96
 _EPISODE_BATCH = 16
@@ -366,7 +366,8 @@ def _train_volume(run: _Run, episodes: Episodes | None = None) -> nn.Module:
     first = run(0, 'volume', motion_models.VolumeModel, windows, _changes, episodes, rate=3e-3,
                 full=0.1)
     second = run(6, 'volume again', lambda: first, windows, _changes, episodes, full=0.1)
-    return run(7, 'volume at last', lambda: second, windows, _changes, episodes, full=0.1)
+    third = run(7, 'volume at last', lambda: second, windows, _changes, episodes, full=0.1)
+    return run(8, 'volume finely', lambda: third, windows, _changes, episodes, full=0.1)
 
 
 def _train_others(run: _Run, episodes: Episodes) -> tuple[nn.Module, ...]:
