@@ -46,8 +46,12 @@ MAX_CELLS = 1 << 20
 MAX_INPUT = 3 << 26
 # Nodes, weights and inputs of an ONNX file, and nodes of a TensorFlow graph; published models have
 # up to 10,000. Empty ones take two bytes in the file, and hundreds in memory.
-MAX_GRAPH_PARTS = 1_000_000
-MAX_TENSORFLOW_NODES = 200_000
+MAX_GRAPH_PARTS = MAX_TENSORFLOW_NODES = 200_000
+# Different operators of an ONNX file, and its functions, operator sets, files of weights, and fields
+# of one node: each name is an object that Python's small heap can't return to the kernel whole.
+MAX_GRAPH_NAMES = 5_000
+# Bytes of one text in a protocol buffer: a name.
+MAX_TEXT = 1 << 16
 # Graphs of one SavedModel: for serving, training, evaluation, a TPU.
 MAX_META_GRAPHS = 4
 # Characters of one line for a log or a terminal.

@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Union
 
+from ros2_classify.limits import MAX_TEXT
+
 Value = Union[int, memoryview]
 
 # Other readers keep 32 bits of a larger key, and would find a field that is not seen here.
@@ -76,6 +78,8 @@ def text(value: Value) -> str:
     """Return a field's text."""
     if not isinstance(value, memoryview):
         raise WireError('expected text, not a number')
+    if len(value) > MAX_TEXT:
+        raise WireError(f'a text is larger than the {MAX_TEXT} bytes that are allowed')
     try:
         return str(value, 'utf-8')
     except UnicodeDecodeError:

@@ -335,7 +335,7 @@ ATTACKS: dict[str, tuple[Maker, Reader, int, int, int, float]] = {
         tensorflow_functions, read_tensorflow, 1000, 8 * MIB, 300, 60.0),
     'nodes of a model': (onnx_nodes, read_model, 1000, 8 * MIB, 150, 60.0),
     'weights of a model': (onnx_weights, read_model, 1000, 8 * MIB, 150, 60.0),
-    'operators of a model': (onnx_operators, read_model, 1000, 32 * MIB, 500, 90.0),
+    'operators of a model': (onnx_operators, read_model, 1000, 32 * MIB, 150, 60.0),
     'input of a model': (side, model_input, 20, 100_000, 150, 30.0),
     'grids of cells': (side, cells, 2, 100_000, 200, 10.0),
 }

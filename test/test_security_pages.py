@@ -43,7 +43,8 @@ def test_every_threat_names_the_tests_that_prove_it():
 
 
 @pytest.mark.parametrize(('place', 'number'), [
-    ('limits:MAX_GRAPH_PARTS', 'a million nodes'), ('limits:MAX_INPUT', '201 million numbers'),
+    ('limits:MAX_GRAPH_PARTS', '200,000 nodes'),
+    ('limits:MAX_GRAPH_NAMES', '5,000 different operators'), ('limits:MAX_INPUT', '201 million numbers'),
     ('limits:MAX_NAME', '1,000 characters'), ('limits:MAX_JPEG_SCANS', 'more than 64 scans'),
     ('model.labels:MAX_FILE_BYTES', 'up to 8 MiB'), ('model.labels:MAX_CLASS_ID', '1,000,000'),
     ('limits:MAX_LINE', '2,000 characters a line'), ('download.http:LONGEST', '24 hours'),
@@ -57,7 +58,7 @@ def test_the_numbers_of_the_page_are_those_of_the_code(place, number):
     value = importlib.import_module(f'ros2_classify.{module}')
     for part in name.split('.'):
         value = getattr(value, part)
-    words = {1_000_000: ('a million', '1,000,000'), 3 << 26: ('201 million',), 1000: ('1,000',),
+    words = {200_000: ('200,000',), 5_000: ('5,000',), 1_000_000: ('a million', '1,000,000'), 3 << 26: ('201 million',), 1000: ('1,000',),
              64: ('64',), 8 << 20: ('8 MiB',), 2000: ('2,000',), 86400.0: ('24 hours',),
              1 << 28: ('256 MiB',), 100: ('100',), 1 << 26: ('64 Mpixel',), 20.0: ('20 seconds',),
              10_000: ('10,000',), 16 * 10**9: ('16 GB',)}

@@ -22,7 +22,7 @@ read as well: that is when their contents matter most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 import math
 import mmap
@@ -34,7 +34,7 @@ from ros2_classify.engines.error_messages import check_file
 from ros2_classify.engines.quantized_outputs import (
     FLOATS, INTEGERS, MOVES, QUANTIZING, read_node, read_quantization, read_scalar)
 from ros2_classify.errors import EngineError
-from ros2_classify.limits import MAX_GRAPH_PARTS
+from ros2_classify.limits import MAX_GRAPH_NAMES, MAX_GRAPH_PARTS
 from ros2_classify.protobuf import (
     header, messages, read_fields, read_spans, signed, text, Value, WireError)
 
@@ -197,11 +197,22 @@ class _Operators(Counter[Operator]):
             raise WireError(f'it has more than the {MAX_GRAPH_PARTS} nodes, weights and inputs '
                             'that are allowed')
 
+    def count(self, operator: Operator) -> None:
+        """Count a node; a million different names would stay in parts of the heap."""
+        self[operator] += 1
+        _check_number(self, 'operators')
+
+
+def _check_number(names: Sized, what: str) -> None:
+    if len(names) > MAX_GRAPH_NAMES:
+        raise WireError(
+            f'it has more than the {MAX_GRAPH_NAMES} different {what} that are allowed')
+
 
 def _read_model(data: memoryview) -> OnnxFile:
     version, producer, graphs, functions = 0, {}, 0, set()
     opsets: dict[str, int] = {}
-    operators = _Operators()
+    operators, training = _Operators(), _Operators()
     external: dict[str, None] = {}
     inputs: Inputs = {}
     quantized: dict[str, Quantization] = {}
@@ -222,13 +233,15 @@ def _read_model(data: memoryview) -> OnnxFile:
         elif number == _Model.OPSET_IMPORT:
             domain, opset = _read_opset(value)
             opsets[domain] = opset
+            _check_number(opsets, 'operator sets')
         elif number == _Model.FUNCTIONS:
             functions.add(_read_function(value, operators, external))
+            _check_number(functions, 'functions')
         elif number == _Model.TRAINING_INFO:
             # Never run, but whatever loads the model may read its tensors.
             for part, graph in read_fields(value):
                 if part in _TrainingInfo.GRAPHS and isinstance(graph, memoryview):
-                    _read_graph(graph, _Operators(), external)
+                    _read_graph(graph, training, external)
     if not version or graphs != 1:
         raise WireError('there is no graph in it' if version else 'it does not begin as one')
     made_by = ' '.join(filter(None, (
@@ -316,14 +329,17 @@ def _read_dimension(data: memoryview) -> int | str:
 def _read_node(data: memoryview, operators: _Operators, external: dict[str, None],
                depth: int) -> None:
     name, domain = '', ''
-    for number, value in read_fields(data):
+    for fields, (number, value) in enumerate(read_fields(data)):
+        if fields >= MAX_GRAPH_NAMES:
+            raise WireError(f'a node has more than the {MAX_GRAPH_NAMES} inputs, outputs and '
+                            'attributes that are allowed')
         if number == _Node.OP_TYPE:
             name = text(value)
         elif number == _Node.DOMAIN:
             domain = _domain(text(value))
         elif number == _Node.ATTRIBUTE and isinstance(value, memoryview):
             _read_attribute(value, operators, external, depth)
-    operators[domain, name] += 1
+    operators.count((domain, name))
 
 
 def _read_attribute(data: memoryview, operators: _Operators, external: dict[str, None],
@@ -345,6 +361,7 @@ def _read_tensor(data: memoryview, external: dict[str, None]) -> None:
         pair = {number: text(value) for number, value in read_fields(entry)}
         if pair.get(_StringEntry.KEY) == 'location':
             external[pair.get(_StringEntry.VALUE, '')] = None
+            _check_number(external, 'files of weights')
 
 
 def _read_sparse(data: memoryview, external: dict[str, None]) -> None:

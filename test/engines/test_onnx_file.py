@@ -14,13 +14,17 @@
 
 """Initializers that are inputs too become constants, and nothing else changes."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import graphs
 import numpy as np
 import pytest
 
 from ros2_classify.engines import open_engine
 from ros2_classify.engines.onnx_file import constant_initializers, read_onnx
+from ros2_classify.errors import EngineError
 
 onnx = pytest.importorskip('onnx', reason='the tiny models are written with the package onnx')
 
@@ -73,3 +77,43 @@ def test_a_published_model_has_the_same_outputs(published: Path) -> None:
     ours = open_engine(path).infer({'input': image})
     for want, have in zip(plain, ours.values()):
         assert np.abs(want - have).max() < 1e-5
+
+
+def _many(number: int, inner: Callable[[str], bytes], count: int = 5001) -> bytes:
+    return b''.join(graphs.piece(number, inner(f'{each:x}')) for each in range(count))
+
+
+# Beside the graph, or instead of it.
+NAMES = {
+    'different operators': lambda n: graphs.piece(7, _many(
+        1, lambda name: graphs.piece(4, name), n)),
+    'operators of training': lambda n: graphs.piece(20, graphs.piece(1, _many(
+        1, lambda name: graphs.piece(4, name), n // 2)) + graphs.piece(2, _many(
+            1, lambda name: graphs.piece(4, 'z' + name), n - n // 2))),
+    'different functions': lambda n: _many(25, lambda name: graphs.piece(1, name), n),
+    'operator sets': lambda n: _many(8, lambda name: graphs.piece(1, name), n),
+    'files of weights': lambda n: graphs.piece(7, graphs.piece(5, _many(13, lambda name: (
+        graphs.piece(1, 'location') + graphs.piece(2, name)), n))),
+    'inputs, outputs and attributes': lambda n: graphs.piece(7, graphs.piece(1, _many(
+        1, str.encode, n)))}
+
+
+@pytest.mark.parametrize('what', list(NAMES))
+def test_names_of_a_file_have_an_end(what: str, tmp_path: Path) -> None:
+    """Each is an object, and millions of them leave holes in the heap that stay for good."""
+    path = tmp_path / 'm.onnx'
+    graph = b'' if NAMES[what](1)[:1] == graphs.piece(7, b'')[:1] else graphs.piece(7, b'')
+    path.write_bytes(b'\x08\x08' + graph + NAMES[what](5000))
+    read_onnx(path)
+    path.write_bytes(b'\x08\x08' + graph + NAMES[what](5001))
+    with pytest.raises(EngineError, match='more than the 5000 ' + (
+            'different operators' if 'training' in what else f'(different )?{what}')):
+        read_onnx(path)
+
+
+def test_a_name_has_an_end(tmp_path: Path) -> None:
+    path = tmp_path / 'm.onnx'
+    for length, words in ((1 << 16, None), ((1 << 16) + 1, 'larger than the 65536 bytes')):
+        path.write_bytes(b'\x08\x08' + graphs.piece(2, 'n' * length) + graphs.piece(7, b''))
+        with (nullcontext() if words is None else pytest.raises(EngineError, match=words)):
+            read_onnx(path)
