@@ -58,7 +58,8 @@ def test_the_numbers_of_the_page_are_those_of_the_code(place, number):
     value = importlib.import_module(f'ros2_classify.{module}')
     for part in name.split('.'):
         value = getattr(value, part)
-    words = {200_000: ('200,000',), 5_000: ('5,000',), 1_000_000: ('a million', '1,000,000'), 3 << 26: ('201 million',), 1000: ('1,000',),
+    words = {200_000: ('200,000',), 5_000: ('5,000',), 1_000_000: ('a million', '1,000,000'),
+             3 << 26: ('201 million',), 1000: ('1,000',),
              64: ('64',), 8 << 20: ('8 MiB',), 2000: ('2,000',), 86400.0: ('24 hours',),
              1 << 28: ('256 MiB',), 100: ('100',), 1 << 26: ('64 Mpixel',), 20.0: ('20 seconds',),
              10_000: ('10,000',), 16 * 10**9: ('16 GB',)}
