@@ -46,6 +46,7 @@ from ros2_classify.engines.external_data import check_weights, weight_files
 from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.errors import (
     ArchiveError, ConversionError, DescriptorError, EngineError, FetchError, ModelNotFoundError)
+from ros2_classify.limits import check_replaceable
 from ros2_classify.model.catalog import entries, with_stages
 from ros2_classify.model.descriptor import load_descriptor, ModelDescriptor
 from ros2_classify.model.files import request_for
@@ -80,6 +81,7 @@ def write_bundle(descriptors: Sequence[ModelDescriptor], output: Path,
     index = json.dumps({'format': FORMAT, 'files': hashes}, indent=1).encode()
     part = output.with_name(f'{output.name}.part')
     try:
+        check_replaceable(output)
         _write(part, index, members, options)
         os.replace(part, output)
     except OSError as error:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import InputError
 from ros2_classify.input_range import DepthReader, InputRange
-from ros2_classify.limits import MAX_JPEG_SCANS, MIN_JPEG_SCANS, open_plain
+from ros2_classify.limits import MAX_JPEG_SCANS, MIN_JPEG_SCANS, open_plain, open_to_write
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -465,7 +465,8 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
         done, data = cv2.imencode(path.suffix, image)
         if not done:
             raise InputError(f'{path} cannot be written: OpenCV could not encode the image')
-        path.write_bytes(data.tobytes())
+        with open_to_write(path, 'wb') as file:
+            file.write(data.tobytes())
     except cv2.error as error:
         raise InputError(f'{path} cannot be written: {error.err}') from error
     except OSError as error:

@@ -26,7 +26,7 @@ import os
 from pathlib import Path
 import re
 import stat
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast, IO
 
 # A class name, in characters; the longest of ImageNet has 121.
 MAX_NAME = 1000
@@ -47,8 +47,8 @@ MAX_INPUT = 3 << 26
 # Nodes, weights and inputs of an ONNX file, and nodes of a TensorFlow graph; published models have
 # up to 10,000. Empty ones take two bytes in the file, and hundreds in memory.
 MAX_GRAPH_PARTS = MAX_TENSORFLOW_NODES = 200_000
-# Different operators of an ONNX file, and its functions, operator sets, files of weights, and fields
-# of one node: each name is an object that Python's small heap can't return to the kernel whole.
+# Different operators of an ONNX file, its functions, operator sets and files of weights, and
+# fields of a node: the objects of many names leave holes in the heap, which are never returned.
 MAX_GRAPH_NAMES = 5_000
 # Bytes of one text in a protocol buffer: a name.
 MAX_TEXT = 1 << 16
@@ -84,6 +84,46 @@ def open_plain(path: str | Path, most: int | None = None) -> BinaryIO:
     except BaseException:
         os.close(number)
         raise
+
+
+def open_to_write(path: str | Path, mode: str = 'w') -> IO[Any]:
+    """Open a file for writing, text as UTF-8; a pipe that nobody reads isn't waited for."""
+    def opener(name: str, flags: int) -> int:
+        try:
+            number = os.open(name, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                raise OSError(error.errno, f'it is {kind_of(name)}, and nobody reads from it',
+                              name) from error
+            raise
+        os.set_blocking(number, True)
+        return number
+    return open(path, mode, encoding=None if 'b' in mode else 'utf-8', opener=opener)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file like `open_to_write`."""
+    with open_to_write(path) as file:
+        file.write(text)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise OSError if a file that is moved to a path would replace what is no file there."""
+    if kind := kind_of(path):
+        raise OSError(errno.EINVAL, f'it is {kind}, not a file', str(path))
+
+
+def kind_of(path: str | Path) -> str:
+    """Return what is at a path, such as "a pipe"; nothing if that is a file, or nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return ''
+    return next((text for is_kind, text in _KINDS if is_kind(mode)), '')
+
+
+_KINDS = ((stat.S_ISDIR, 'a directory'), (stat.S_ISFIFO, 'a pipe'), (stat.S_ISSOCK, 'a socket'),
+          (stat.S_ISCHR, 'a device'), (stat.S_ISBLK, 'a device'))
 
 
 def text_problem(text: str, most: int = MAX_NAME) -> str:

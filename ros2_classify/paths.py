@@ -32,6 +32,7 @@ from pathlib import Path
 import sys
 
 from ros2_classify.errors import ModelNotFoundError, NotAllowedError
+from ros2_classify.limits import kind_of
 
 SEARCH_PATH_VARIABLE = 'ROS2_CLASSIFY_MODEL_PATH'
 
@@ -103,9 +104,10 @@ def locate(path: str | Path, directory: Path | None, *, what: str, origin: str =
             f'{prefix}the {what} {path} is a URL, but this must be a file; {step}')
     tail = 'check the path' if named.is_absolute() else (
         f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
-    found = ' (a directory, not a file)' if any(os.path.isdir(place) for place in places) else ''
+    if kind := next(filter(None, map(kind_of, places)), ''):
+        tail = 'name a file, which can be read more than once'
     raise ModelNotFoundError(
-        f'{prefix}the {what} {path} was not found{found}; searched '
+        f'{prefix}the {what} {path} was not found{kind and f" ({kind}, not a file)"}; searched '
         f'{", ".join(str(place) for place in places)}; {tail}')
 
 

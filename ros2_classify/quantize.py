@@ -41,6 +41,7 @@ from ros2_classify.engines.onnx_file import read_onnx
 from ros2_classify.engines.providers import import_onnxruntime
 from ros2_classify.errors import EngineError, InputError, OptionsError
 from ros2_classify.inspection.describe import describe_model, write_descriptor
+from ros2_classify.limits import kind_of
 from ros2_classify.model.catalog import resolve
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.files import model_file
@@ -100,6 +101,8 @@ def quantize_model(
     for path in (output, descriptor_path):
         if path.exists() and not force:
             raise OptionsError(f'{path} is there already; give another name, or --force')
+        if kind := kind_of(path):
+            raise OptionsError(f'{path} is {kind}, not a file; give another name')
     declared = resolve(model)
     path = model_file(declared, fetch)
     check_weights(declared, path)

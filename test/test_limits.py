@@ -16,18 +16,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import socket
+import stat
 import struct
 import subprocess
 import sys
+import time
 
 import attacks
 import cv2
 import numpy as np
 import pytest
 from ros2_classify import Labels, load_descriptor, load_labels, read_image
+from ros2_classify.cli import main
 from ros2_classify.decoders.priors import read_priors
 from ros2_classify.download.cache import Cache
 from ros2_classify.download.fetch import fetch_whole, Request
@@ -36,7 +41,12 @@ from ros2_classify.download.options import FetchOptions
 from ros2_classify.errors import (
     DescriptorError, FetchError, InputError, LabelsError, ModelNotFoundError)
 from ros2_classify.image_io import decode_jpeg, pixel_chunks
-from ros2_classify.limits import open_plain, shown, text_problem
+from ros2_classify.limits import open_plain, open_to_write, shown, text_problem, write_text
+from ros2_classify.model.catalog import resolve
+from ros2_classify.sources.base import SourceError
+from ros2_classify.sources.open import open_source
+
+IMAGE = str(Path(__file__).parents[1] / 'models/scenes/one_card.jpg')
 
 
 def run(name: str, directory: Path) -> dict[str, object]:
@@ -159,3 +169,54 @@ def test_a_line_for_a_terminal() -> None:
     line = shown('x' * 1_000_000 + 'end')
     assert len(line) < 2100 and line.endswith('xend') and '…998003 characters…' in line
     assert shown('x' * 2000) == 'x' * 2000
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    os.mkfifo(tmp_path / 'pipe.onnx')
+    return tmp_path / 'pipe.onnx'
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(pipe: Path) -> None:
+    with pytest.raises(OSError, match='it is a pipe, and nobody reads from it'):
+        open_to_write(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_text(pipe, 'read by \xfcs')
+    assert os.read(reader, 100).decode() == 'read by \xfcs'
+    os.close(reader)
+
+
+@pytest.mark.parametrize('words', [
+    ['infer', 'cards_detector', IMAGE, '--output', '{}.png'],
+    ['infer', 'cards_detector', IMAGE, IMAGE, '--results', '{}.csv'],
+    ['infer', 'cards_detector', IMAGE, IMAGE, '--output', '{}.avi'],
+    ['params', 'server', '--output', '{}.yaml', '--force'],
+    ['models', 'describe', 'cards_detector', '--output', '{}.yaml', '--force'],
+    ['models', 'bundle', 'cards_detector', '--output', '{}.tar']])
+def test_an_output_that_is_a_pipe_is_a_sentence(
+        words: list[str], pipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was waited for, or replaced by a file: so would be a device."""
+    path = pipe.with_suffix(Path(words[words.index('--output' if '--output' in words else
+                                                   '--results') + 1]).suffix)
+    pipe.rename(path)
+    begun = time.monotonic()
+    assert main([word.format(path.with_suffix('')) for word in words]) in (1, 2)
+    assert time.monotonic() - begun < 20
+    found = capsys.readouterr()
+    assert 'it is a pipe' in found.err + found.out, found
+    assert stat.S_ISFIFO(path.stat().st_mode) and os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize(('make', 'words'), [
+    (lambda path: os.mkfifo(path), 'a pipe'), (lambda path: path.mkdir(), 'a directory'),
+    (lambda path: path.symlink_to('/dev/zero'), 'a device'),
+    (lambda path: socket.socket(socket.AF_UNIX).bind(str(path)), 'a socket')])
+@pytest.mark.parametrize('name', ['m.onnx', 'm.yaml', 'm'])
+def test_a_path_that_is_no_file_is_called_what_it_is(
+        make: Callable[[Path], object], words: str, name: str, tmp_path: Path) -> None:
+    make(tmp_path / name)
+    with pytest.raises(ModelNotFoundError, match=words):
+        resolve(tmp_path / name)
+    if words != 'a directory':
+        with pytest.raises(SourceError, match=words):
+            open_source(str(tmp_path / name))

@@ -44,7 +44,8 @@ def test_every_threat_names_the_tests_that_prove_it():
 
 @pytest.mark.parametrize(('place', 'number'), [
     ('limits:MAX_GRAPH_PARTS', '200,000 nodes'),
-    ('limits:MAX_GRAPH_NAMES', '5,000 different operators'), ('limits:MAX_INPUT', '201 million numbers'),
+    ('limits:MAX_GRAPH_NAMES', '5,000 different operators'),
+    ('limits:MAX_INPUT', '201 million numbers'),
     ('limits:MAX_NAME', '1,000 characters'), ('limits:MAX_JPEG_SCANS', 'more than 64 scans'),
     ('model.labels:MAX_FILE_BYTES', 'up to 8 MiB'), ('model.labels:MAX_CLASS_ID', '1,000,000'),
     ('limits:MAX_LINE', '2,000 characters a line'), ('download.http:LONGEST', '24 hours'),

@@ -26,6 +26,7 @@ import re
 from typing import Any, IO, TYPE_CHECKING
 
 from ros2_classify.errors import InputError
+from ros2_classify.limits import check_replaceable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,10 @@ class PartFile:
     """A file that has its name only once it is whole."""
 
     def __init__(self, path: Path) -> None:
+        try:
+            check_replaceable(path)
+        except OSError as error:
+            raise InputError(f'{path} cannot be written: {error.strerror}') from error
         self.path = path
         self.part = path.with_name(f'.{path.stem}.part{path.suffix}')
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from ros2_classify import __version__
 from ros2_classify.cli import EXIT_OK, NODES, show, show_json
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import write_text
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if path.exists() and not arguments.force:
             raise OptionsError(f'{path} exists; choose another name, or use --force')
         try:
-            path.write_text(text, encoding='utf-8')
+            write_text(path, text)
         except OSError as error:
             raise OptionsError(f'{path} cannot be written: {error.strerror}; name a file in an '
                                'existing directory that you may write to') from error

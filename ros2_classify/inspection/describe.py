@@ -30,6 +30,7 @@ from ros2_classify.engines.external_data import weight_files
 from ros2_classify.errors import EngineError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.inspection.check import check_model, Report
+from ros2_classify.limits import open_to_write
 from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
 from ros2_classify.model.descriptor_writer import mapping_of
 from ros2_classify.model.files import request_for
@@ -200,5 +201,5 @@ def _plain(value: Any) -> str:
 
 def write_descriptor(text: str, path: Path, *, force: bool = False) -> None:
     """Write a descriptor file; FileExistsError unless `force`."""
-    with open(os.path.expanduser(path), 'w' if force else 'x', encoding='utf-8') as file:
+    with open_to_write(os.path.expanduser(path), 'w' if force else 'x') as file:
         file.write(text)

@@ -26,6 +26,7 @@ from ros2_classify.download.options import default_import_directory
 from ros2_classify.download.url import (
     is_archive_name, is_sha256, is_url, problem_with, redact, safe_name, split_facts)
 from ros2_classify.errors import DescriptorError, FetchError, ModelNotFoundError
+from ros2_classify.limits import kind_of
 from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES)
@@ -162,6 +163,8 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         if os.path.isfile(path) and (known_as := by_name(text)):
             raise ModelNotFoundError(f'{text} is {known_as}')
         kind = 'not a model:' if os.path.exists(path) else 'no such file:'
+        if what := kind_of(path):
+            kind = f'{what}, not a model:'
         archive = ('; for an archive write a descriptor with source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
         raise ModelNotFoundError(f'{kind} {text}{_export_line(path.name)}; {_FORMS}{archive}')

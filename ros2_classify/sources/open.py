@@ -23,6 +23,7 @@ import re
 
 from ros2_classify.errors import InputError
 from ros2_classify.image_io import read_image, VIDEO_SUFFIXES
+from ros2_classify.limits import kind_of
 from ros2_classify.sources.bag import Bag, is_bag
 from ros2_classify.sources.base import KINDS, Size, Source, SourceError, Warn
 from ros2_classify.sources.capture import Webcam
@@ -73,7 +74,7 @@ def _open(text: str, size: Size, warn: Warn, topic: str, to_8_bits: Scale | None
         return ImageFiles(f'{len(found)} images of {path}', found, warn, to_8_bits)
     if not path.is_file():
         # Reading a device such as /dev/zero would never end.
-        raise SourceError(f'{path} is neither a file nor a directory; {KINDS}')
+        raise SourceError(f'{path} is neither a file nor a directory, but {kind_of(path)}; {KINDS}')
     if is_image(path):
         return ImageFiles(f'image {path}', [path], warn, to_8_bits)
     return Video(path)

@@ -32,6 +32,7 @@ import json
 import logging
 import secrets
 import socket
+from socketserver import TCPServer
 import threading
 import time
 from typing import Any, Protocol
@@ -132,7 +133,22 @@ class _Server(ThreadingHTTPServer):
         self.reading: dict[socket.socket, float] = {}
         if ':' in host:
             self.address_family = socket.AF_INET6
+        # What may be in a request's Host header.
+        self._names = {'localhost', host.lower()}
         super().__init__((host, port), _Handler)
+        if not _is_local(host):
+            name = socket.gethostname().lower()
+            self._names |= {name, f'{name}.local'}
+            threading.Thread(target=self._find_full_name, daemon=True).start()
+
+    def server_bind(self) -> None:
+        """Bind without looking up a name, which takes seconds where no name server replies."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.bound, self.server_address[1]
+
+    def _find_full_name(self) -> None:
+        """Look it up once, while requests by other names have their responses."""
+        self._names.add(socket.getfqdn().lower())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Refuse more clients than there are places."""
@@ -174,11 +190,7 @@ class _Server(ThreadingHTTPServer):
         try:
             literal = ipaddress.ip_address(host)
         except ValueError:
-            names = {'localhost', self.bound.lower()}
-            if not _is_local(self.bound):
-                name = socket.gethostname().lower()
-                names |= {name, f'{name}.local', socket.getfqdn().lower()}
-            return bool(host) and host.lower() in names
+            return bool(host) and host.lower() in self._names
         return literal.is_loopback or not _is_local(self.bound)
 
 

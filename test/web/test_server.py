@@ -330,3 +330,21 @@ def test_all_interfaces_mean_the_names_of_this_machine(backend):
             assert ask(served, 'GET', '/', Host=host)[0] == status
     finally:
         served.close()
+
+
+def test_no_request_waits_for_a_name_server(backend, monkeypatch):
+    """Without a network, a look-up takes as long as its timeout: seconds for each request."""
+    replies = threading.Event()
+    monkeypatch.setattr(socket, 'getfqdn', lambda *_: replies.wait(20) and 'Robot.example.org')
+    begun = time.monotonic()
+    served = WebServer(backend, '0.0.0.0')
+    try:
+        for host, status in ((socket.gethostname(), 200), ('robot.example.org', 403)):
+            assert ask(served, 'GET', f'/state?token={served.token}', Host=host)[0] == status
+        assert time.monotonic() - begun < 5
+        replies.set()
+        while ask(served, 'GET', f'/state?token={served.token}', Host='robot.example.org')[0] != 200:
+            assert time.monotonic() - begun < 10
+    finally:
+        replies.set()
+        served.close()

@@ -27,6 +27,7 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_MODEL, EXIT_OK, say, show
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import write_text
 
 if TYPE_CHECKING:
     from ros2_classify_evaluation.compare import Comparison
@@ -205,7 +206,7 @@ def _write(report: Report, comparison: Comparison | None, arguments: argparse.Na
         path = getattr(arguments, name)
         if path not in (None, '-'):
             try:
-                Path(path).write_text(make(), encoding='utf-8')
+                write_text(path, make())
             except OSError as error:
                 raise OptionsError(f'{path} cannot be written: {error.strerror}') from error
             say('', f'wrote {path}')

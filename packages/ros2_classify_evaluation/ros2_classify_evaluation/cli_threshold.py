@@ -26,6 +26,7 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_OK, say, show
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import write_text
 from ros2_classify_evaluation.cli import add_data, measure, open_data
 
 if TYPE_CHECKING:
@@ -125,8 +126,7 @@ def _write(path: Path, arguments: argparse.Namespace, report: Report, row: Row,
         f'# ({row.way}): macro F1 {row.others:.4f} ({row.low:.4f} to {row.high:.4f}) on images '
         'that did not choose them.\n')
     try:
-        path.write_text(
-            header + yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding='utf-8')
+        write_text(path, header + yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
     except OSError as error:
         raise OptionsError(f'{path} cannot be written: {error.strerror}') from error
 

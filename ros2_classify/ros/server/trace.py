@@ -23,6 +23,7 @@ import time
 from typing import Any
 
 import numpy as np
+from ros2_classify.limits import open_to_write
 
 # A day at 30 frames a second is less than three million; who forgets the trace loses no memory.
 _MOST = 4_000_000
@@ -60,7 +61,7 @@ class Trace:
     def write(self) -> str:
         """Write the file and return its path; OSError if that can't be done."""
         # An open file, for NumPy adds a suffix to a name.
-        with self._path.open('wb') as file:
+        with open_to_write(self._path, 'wb') as file:
             np.savez(file, taken=_table(self._taken), published=_table(self._published),
                      skipped=_table(self._skipped))
         return str(self._path)
