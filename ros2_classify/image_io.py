@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 import logging
@@ -326,6 +326,16 @@ def depth_reader(input_range: Any) -> DepthReader:
 
 def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """Read an image as `read_image` does, but leave 16-bit values as they are."""
+    return _read(path, _decode, max_pixels)
+
+
+def read_unchanged(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    """Read an image as OpenCV finds it: any type, with one channel or more."""
+    return _read(path, _decode_unchanged, max_pixels)
+
+
+def _read(path: str | Path, decode: Callable[[bytes | memoryview], NDArray[Any] | None],
+          max_pixels: int) -> NDArray[Any]:
     # Unlike Path.expanduser, this leaves the ~ of an unknown user for the error below.
     path = Path(os.path.expanduser(path))
     if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
@@ -344,7 +354,7 @@ def read_pixels(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
         _check_header(path, data, max_pixels)
         content = data.data.cast('B')
         try:
-            image = _decode(content)
+            image = decode(content)
         except cv2.error as error:
             raise InputError(f'the image {path} cannot be decoded: {error.err}') from error
         except InputError as error:
@@ -388,6 +398,13 @@ def _decode(data: bytes | memoryview) -> NDArray[Any] | None:
     if image is None or image.dtype in (np.uint8, np.uint16):
         return image
     return _imdecode(data, cv2.IMREAD_COLOR)
+
+
+def _decode_unchanged(data: bytes | memoryview) -> NDArray[Any] | None:
+    if data[:2] == JPEG_START:
+        return decode_jpeg(data, cv2.IMREAD_UNCHANGED)
+    return _imdecode(
+        pixel_chunks(data) if data[:8] == PNG_SIGNATURE else data, cv2.IMREAD_UNCHANGED)
 
 
 def _check_header(path: Path, data: NDArray[np.uint8], max_pixels: int) -> None:

@@ -82,13 +82,11 @@ def of(arguments: argparse.Namespace) -> DepthOfImage | None:
 
 
 def _read(path: str) -> NDArray[Any]:
-    import cv2
+    from ros2_classify.image_io import read_unchanged
 
-    pixels = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 2 or pixels.dtype.name not in (
-            'uint16', 'float32'):
-        found = 'no image' if pixels is None else f'{pixels.dtype} {pixels.shape}'
+    pixels = read_unchanged(path)
+    if pixels.ndim != 2 or pixels.dtype.name not in ('uint16', 'float32'):
         raise InputError(
-            f'the depth image {path} is {found} but must have one channel: PNG of 16 bits in '
-            'millimetres, or TIFF of 32-bit floats in metres')
+            f'the depth image {path} is {pixels.dtype} {pixels.shape} but must have one channel: '
+            'PNG of 16 bits in millimetres, or TIFF of 32-bit floats in metres')
     return pixels

@@ -17,7 +17,11 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
+import zlib
 
+import attacks
 import cv2
 import numpy as np
 import pytest
@@ -76,3 +80,17 @@ def test_half_of_it_is_refused(files, capsys, without, words):
 def test_an_image_that_is_no_depth_is_refused(files, capsys):
     assert run({**files, '--depth': files['--image']}) == 2
     assert 'must have one channel: PNG of 16 bits' in capsys.readouterr().err
+
+
+def test_a_depth_image_is_read_like_any_other(files, tmp_path, capsys):
+    """A pipe was waited for, and a small file took gigabytes."""
+    os.mkfifo(tmp_path / 'pipe.png')
+    assert run({**files, '--depth': tmp_path / 'pipe.png'}) == 2
+    assert 'not a regular file' in capsys.readouterr().err
+    header = attacks.chunk(b'IHDR', struct.pack('>IIBBBBB', 30000, 30000, 16, 0, 0, 0, 0))
+    (tmp_path / 'bomb.png').write_bytes(b'\x89PNG\r\n\x1a\n' + header + attacks.chunk(
+        b'IDAT', zlib.compress(bytes(1000))) + attacks.chunk(b'IEND', b''))
+    assert run({**files, '--depth': tmp_path / 'bomb.png'}) == 2
+    assert '30000x30000 has more than the 67108864 pixels' in capsys.readouterr().err
+    assert run({**files, '--depth': files['--image']}) == 2
+    assert 'uint8 (480, 640, 3) but must have one channel' in capsys.readouterr().err

@@ -22,6 +22,8 @@ open_inference_grpc.proto; shared memory and configuration: Triton's grpc_servic
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
+import math
 from typing import Any, Union
 
 import numpy as np
@@ -126,7 +128,8 @@ def read_outputs(data: memoryview, block: Block | None, into: Tensors) -> tuple[
     for name, datatype, shape, contents in _tensors(data, 5):
         dtype, sizes = size_of(name, datatype, shape)
         if len(contents):
-            outputs[name] = _read_contents(contents, name).astype(dtype).reshape(sizes)
+            outputs[name] = _read_contents(contents, name, math.prod(sizes)).astype(
+                dtype).reshape(sizes)
             continue
         # One whose data is in shared memory has none, or an empty one.
         piece = next(raw, memoryview(b''))
@@ -143,17 +146,20 @@ def read_outputs(data: memoryview, block: Block | None, into: Tensors) -> tuple[
     return outputs, ''.join(version)
 
 
-def _read_contents(contents: memoryview, name: str) -> NDArray[Any]:
-    """Read InferTensorContents, which are packed lists."""
+def _read_contents(contents: memoryview, name: str, count: int) -> NDArray[Any]:
+    """Read InferTensorContents, which are packed lists, and not far beyond the count."""
     found: list[NDArray[Any]] = []
     for field, value in read_fields(contents):
         if field in _CONTENTS and isinstance(value, memoryview):
             found.append(np.frombuffer(value, _CONTENTS[field]))
         elif field in _WHOLE:
             whole = [value] if isinstance(value, int) else varints(value)
-            found.append(np.array([signed(each) for each in whole]).astype(_WHOLE[field]))
+            found.append(np.array([signed(each) for each in islice(whole, count + 1)]).astype(
+                _WHOLE[field]))
         else:
             raise ValueError(f'{name!r} has contents of the field {field}')
+        if sum(map(len, found)) > count:
+            raise ValueError(f'{name!r} has more numbers than its shape')
     return np.concatenate(found)
 
 

@@ -37,8 +37,8 @@ from ros2_classify.protobuf import header
 
 _SERVICE = '/inference.GRPCInferenceService'
 _OPTIONS = (
-    # Messages are as large as tensors.
-    ('grpc.max_send_message_length', -1), ('grpc.max_receive_message_length', -1),
+    # Messages are as large as tensors; a response is in memory before it can be looked at.
+    ('grpc.max_send_message_length', -1), ('grpc.max_receive_message_length', 1 << 30),
     # Each connection is one of its own, and what broke is known here.
     ('grpc.use_local_subchannel_pool', 1), ('grpc.enable_retries', 0),
     ('grpc.enable_http_proxy', 0))
