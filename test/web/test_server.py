@@ -343,7 +343,8 @@ def test_no_request_waits_for_a_name_server(backend, monkeypatch):
             assert ask(served, 'GET', f'/state?token={served.token}', Host=host)[0] == status
         assert time.monotonic() - begun < 5
         replies.set()
-        while ask(served, 'GET', f'/state?token={served.token}', Host='robot.example.org')[0] != 200:
+        state = f'/state?token={served.token}'
+        while ask(served, 'GET', state, Host='robot.example.org')[0] != 200:
             assert time.monotonic() - begun < 10
     finally:
         replies.set()
