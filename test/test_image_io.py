@@ -140,10 +140,10 @@ def test_where_nothing_can_be_written(tmp_path, pixels, name, words):
 
 
 def test_write_errors_name_the_file(tmp_path, pixels, monkeypatch):
-    def fail(path, data):
+    def fail(path, mode):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('pathlib.Path.write_bytes', fail)
+    monkeypatch.setattr('ros2_classify.image_io.open_to_write', fail)
     with pytest.raises(InputError, match='a.png cannot be written: No space left on device'):
         write_image(tmp_path / 'a.png', pixels)
     with pytest.raises(InputError, match='a.png cannot be written'):

@@ -163,7 +163,7 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         if os.path.isfile(path) and (known_as := by_name(text)):
             raise ModelNotFoundError(f'{text} is {known_as}')
         kind = 'not a model:' if os.path.exists(path) else 'no such file:'
-        if what := kind_of(path):
+        if not path.is_dir() and (what := kind_of(path)):
             kind = f'{what}, not a model:'
         archive = ('; for an archive write a descriptor with source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')

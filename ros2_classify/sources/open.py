@@ -74,7 +74,8 @@ def _open(text: str, size: Size, warn: Warn, topic: str, to_8_bits: Scale | None
         return ImageFiles(f'{len(found)} images of {path}', found, warn, to_8_bits)
     if not path.is_file():
         # Reading a device such as /dev/zero would never end.
-        raise SourceError(f'{path} is neither a file nor a directory, but {kind_of(path)}; {KINDS}')
+        raise SourceError(
+            f'{path} is neither a file nor a directory, but {kind_of(path)}; {KINDS}')
     if is_image(path):
         return ImageFiles(f'image {path}', [path], warn, to_8_bits)
     return Video(path)

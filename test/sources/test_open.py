@@ -117,7 +117,7 @@ def test_a_claimed_rate_nobody_believes_is_replaced(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('device', ['/dev/zero', '/dev/null'])
 def test_a_device_that_is_no_camera_is_not_read(device):
-    match = f'{device} is neither a file nor a directory; a source is'
+    match = f'{device} is neither a file nor a directory, but a device; a source is'
     with pytest.raises(SourceError, match=match):
         open_source(device, ANY_SIZE, pytest.fail)
 
