@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,9 @@ class Comparison:
         """Return a line for each measure."""
         lines = []
         for name, value in self.differences.items():
+            if math.isnan(value.low):
+                lines.append(f'{name}: {value.value:+.4f} (too few images for an interval)')
+                continue
             clear = value.low > 0 or value.high < 0
             lines.append(
                 f'{name}: {value.value:+.4f} ({value.low:+.4f} to {value.high:+.4f}'
@@ -89,5 +93,6 @@ def compare(report: Report, other: Report) -> Comparison:
                  theirs: Any = theirs) -> float:
             return float(theirs(weights) - measure(weights))
 
-        differences[name] = Value(more(np.ones(images)), *interval(more, images, rate=False))
+        differences[name] = Value(more(np.ones(images)), *interval(
+            more, images, rate=False, blocks=report.blocks.get(name)))
     return Comparison(other, differences)

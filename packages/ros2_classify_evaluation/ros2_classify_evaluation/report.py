@@ -26,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify_evaluation.datasets.base import Dataset
-from ros2_classify_evaluation.metrics import classification, detection, ranking
+from ros2_classify_evaluation.metrics import classification, detection, ranking, tracking
 from ros2_classify_evaluation.metrics.bootstrap import interval
 from ros2_classify_evaluation.predict import Predictions
+from ros2_classify_evaluation.tracks import blocks
 
 Weights = NDArray[np.float64]
 # A measure of a resampled dataset: how many times each image counts -> value.
@@ -71,6 +72,8 @@ class Report:
         What may deceive a reader.
     resampled : dict of str to callable
         The same measures for resampled images; comparisons use them.
+    blocks : dict of str to ndarray
+        For measures of sequences, which images are resampled together.
 
     """
 
@@ -82,6 +85,7 @@ class Report:
     curves: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     resampled: dict[str, Measure] = field(default_factory=dict)
+    blocks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it in JSON types."""
@@ -297,7 +301,8 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
         values['false_alarms_per_empty_image'] = _plain(
             float(empty[matched.images[alarms]].sum() / empty.sum()))
     if found.tracks is not None:
-        values |= _tracks(found, about)
+        together = blocks(found.samples)
+        values |= _tracks(found, about, together, measures)
     about['objects'] = int(sum(int((~truth.ignored).sum()) for truth in truths))
     curves: dict[str, Any] = {'precision_recall': {}, 'f1_confidence': {}}
     for number, name in enumerate(names):
@@ -311,6 +316,8 @@ def _objects(found: Predictions, about: dict[str, Any]) -> Report:
         f1 = 2 * curve.x * curve.y / np.maximum(curve.x + curve.y, 1e-12)
         curves['f1_confidence'][name] = _thinned(curve.thresholds, f1)
     report = Report(found, about, values, per_class, confusion, curves, resampled=measures)
+    if found.tracks is not None:
+        report.blocks = {'idf1': together, 'mota': together}
     if not about['objects']:
         report.warnings.append('the dataset has no object, so there is no average precision')
     return report
@@ -340,13 +347,21 @@ def _known_mean(values: NDArray[np.float64]) -> float:
     return float(np.nanmean(values)) if np.isfinite(values).any() else float('nan')
 
 
-def _tracks(found: Predictions, about: dict[str, Any]) -> dict[str, Value]:
-    """Return what the ids are worth; images of a sequence can't be resampled one by one."""
+def _tracks(found: Predictions, about: dict[str, Any], together: NDArray[np.int64],
+            measures: dict[str, Measure]) -> dict[str, Value]:
+    """Return what the ids are worth; images of a sequence are resampled in parts."""
     counts = found.tracks
     assert counts is not None
     about['tracks'] = counts.tracks
-    return {'idf1': _plain(counts.idf1), 'mota': _plain(counts.mota),
-            'id_switches': _plain(float(counts.switches))}
+    table = counts.images
+    mine: dict[str, Measure] = {'idf1': lambda weights: tracking.idf1(weights @ table),
+                                'mota': lambda weights: tracking.mota(weights @ table)}
+    measures.update(mine)
+    return {
+        **{name: Value(measure(np.ones(len(found))),
+                       *interval(measure, len(found), blocks=together))
+           for name, measure in mine.items()},
+        'id_switches': _plain(float(counts.switches))}
 
 
 def _at_threshold(all_: list[detection.Matches], threshold: float,

@@ -20,11 +20,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ros2_classify import Detections, Tracker
 from ros2_classify_evaluation.datasets.base import Objects, Sample
 from ros2_classify_evaluation.metrics import tracking
 from ros2_classify_evaluation.metrics.tracking import Counts, Step
+
+
+_MANY, _SHORTEST = 10, 10
 
 
 class Follower:
@@ -56,7 +60,35 @@ class Follower:
 
     def counts(self) -> Counts:
         """Return what all sequences and classes add up to."""
-        return tracking.add_up(map(tracking.count, self._steps.values()))
+        tables: dict[str, NDArray[np.int64]] = {}
+        parts = []
+        for (sequence, _), steps in self._steps.items():
+            parts.append(tracking.count(steps))
+            tables[sequence] = tables.get(sequence, 0) + parts[-1].images
+        total = tracking.add_up(parts)
+        # Sequences follow each other in the dataset.
+        total.images = np.concatenate(list(tables.values()))
+        return total
+
+
+def blocks(samples: Sequence[Sample]) -> NDArray[np.int64]:
+    """
+    Return a number for each image: neighbours of a sequence, which depend on each other, share it.
+
+    Whole sequences if there are many, else parts of at least ten images.
+    """
+    names = [sample.sequence for sample in samples]
+    if len(set(names)) >= _MANY:
+        order = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        return np.array([order[name] for name in names])
+    length = max(_SHORTEST, -(-len(names) // (2 * _MANY)))
+    place: dict[str, int] = {}
+    keys = []
+    for name in names:
+        place[name] = place.get(name, -1) + 1
+        keys.append((name, place[name] // length))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.array([numbers[key] for key in keys])
 
 
 def has_tracks(samples: Sequence[Sample]) -> bool:

@@ -16,14 +16,20 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
-from ros2_classify import InputError, Pipeline
-from ros2_classify_evaluation.datasets import open_dataset
+from ros2_classify import Detections, InputError, Options, Pipeline, Timing
+from ros2_classify_evaluation.compare import compare
+from ros2_classify_evaluation.datasets import Dataset, Objects, open_dataset, Sample
+from ros2_classify_evaluation.metrics.bootstrap import interval
 from ros2_classify_evaluation.metrics.detection import ious
-from ros2_classify_evaluation.metrics.tracking import add_up, count, Step
+from ros2_classify_evaluation.metrics.tracking import add_up, count, idf1, mota, NAMES, Step
+from ros2_classify_evaluation.predict import predict
+from ros2_classify_evaluation.report import make_report, Value
+from ros2_classify_evaluation.tracks import blocks
 
 
 def sequence(seed, frames=40, objects=3):
@@ -183,3 +189,78 @@ def test_ids_of_a_bag_measure_the_tracker(bags, evaluate, samples, tmp_path):
     assert 0 < data['measures']['mota']['value'] < 1
     assert 0.7 < data['measures']['idf1']['value'] < 1
     assert data['measures']['id_switches']['value'] == 0
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_what_images_add_is_what_there_is(seed):
+    """Sums of all images; and of a sequence that counts twice, as if it were there twice."""
+    one, two = count(sequence(seed)), count(sequence(seed + 50))
+    for each in (one, two):
+        assert each.images.sum(axis=0).tolist() == [getattr(each, name) for name in NAMES]
+    table = np.concatenate((one.images, two.images))
+    weights = np.repeat([2.0, 1.0], [len(one.images), len(two.images)])
+    thrice = add_up([one, one, two])
+    assert idf1(weights @ table) == pytest.approx(thrice.idf1)
+    assert mota(weights @ table) == pytest.approx(thrice.mota)
+
+
+def test_neighbours_are_resampled_together():
+    """Parts of a sequence if there are few, else sequences."""
+    def samples(*lengths):
+        return [Sample(f'{name}-{number}', None, None, sequence=f's{name:02d}', stamp=number / 10)
+                for name, length in enumerate(lengths) for number in range(length)]
+    assert blocks(samples(25, 12)).tolist() == [0] * 10 + [1] * 10 + [2] * 5 + [3] * 10 + [4] * 2
+    assert blocks(samples(*[3] * 12)).tolist() == [each for each in range(12) for _ in range(3)]
+    assert np.bincount(blocks(samples(2000))).tolist() == [100] * 20
+    together = np.repeat(np.arange(8), 5)
+    seen = []
+    interval(lambda weights: seen.append(weights) or 0.0, 40, blocks=together)
+    assert all((each.reshape(8, 5) == each.reshape(8, 5)[:, :1]).all() for each in seen)
+    assert {each.sum() for each in seen} == {40.0}
+    assert np.isnan(interval(lambda weights: 1.0, 12, blocks=np.repeat([0, 1], 6))).all()
+
+
+class Watcher:
+    """Gives the true boxes, but misses some of them."""
+
+    task, labels = 'detection', {0: 'stop'}
+    options = Options(score_threshold=0.5, max_detections=100)
+    engine = SimpleNamespace(provider='cpu')
+
+    def __init__(self, truths, missed):
+        self.truths, self.random, self.missed = iter(truths), np.random.default_rng(1), missed
+        self.descriptor = SimpleNamespace(name=f'misses {missed}')
+
+    def warm_up(self):
+        """Do nothing."""
+
+    def __call__(self, pixels, order, options):
+        boxes = next(self.truths).boxes
+        boxes = boxes[self.random.random(len(boxes)) >= self.missed]
+        return Detections(boxes, np.zeros(len(boxes), int), np.full(len(boxes), 0.9),
+                          np.array(['stop'] * len(boxes), object), (640, 480), Timing(0, 0, 0))
+
+
+def test_trackers_are_compared_with_intervals():
+    start = np.array([[20, 20, 80, 90], [200, 100, 280, 190], [400, 300, 460, 380]], float)
+    truths = [Objects.of(start + 1.5 * number, [0] * 3, track_ids=('a', 'b', 'c'))
+              for number in range(60)]
+    data = Dataset('detection', ('stop',), [
+        Sample(f'{number:03d}', None, truth, lambda: np.zeros((480, 640, 3), np.uint8), 'one',
+               number / 10) for number, truth in enumerate(truths)], 'here', 'mot')
+    good, bad = (make_report(predict(Watcher(truths, missed), data), data)
+                 for missed in (0.0, 0.5))
+    found = compare(good, bad)
+    assert list(found.differences)[0] == 'map'
+    for name in ('idf1', 'mota'):
+        before, after = good.measures[name], bad.measures[name]
+        value = found.differences[name]
+        assert after.low < after.value < after.high
+        assert value.value == pytest.approx(after.value - before.value) and value.value < -0.2
+        assert value.low < value.value < value.high < 0
+    assert '\nidf1: -0.' in str(found) and 'may be chance' not in str(found)
+    same = compare(good, make_report(predict(Watcher(truths, 0.0), data), data))
+    assert same.differences['idf1'] == Value(0.0, 0.0, 0.0)
+    few = Dataset(data.task, data.names, data.samples[:20], 'here', 'mot')
+    short = [make_report(predict(Watcher(truths, missed), few), few) for missed in (0.0, 0.5)]
+    assert 'too few images for an interval' in str(compare(*short))

@@ -23,10 +23,12 @@ from numpy.typing import NDArray
 
 Weights = NDArray[np.float64]
 ROUNDS = 200
+_LEAST_BLOCKS = 5
 
 
 def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = ROUNDS,
-             seed: int = 0, level: float = 0.95, rate: bool = True) -> tuple[float, float]:
+             seed: int = 0, level: float = 0.95, rate: bool = True,
+             blocks: NDArray[np.int64] | None = None) -> tuple[float, float]:
     """
     Return the percentile interval of a measure, by resampling images.
 
@@ -42,6 +44,9 @@ def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = 
         The part of the samples that is inside.
     rate : bool
         Whether the measure is a part of one, so that 1 without a mistake leaves room below it.
+    blocks : ndarray of int64, shape (images,), optional
+        Images with the same number depend on each other and are chosen together; below five
+        blocks there is no interval.
 
     Returns
     -------
@@ -50,15 +55,19 @@ def interval(measure: Callable[[Weights], float], images: int, *, rounds: int = 
 
     """
     random = np.random.default_rng(seed)
-    values = [
-        measure(np.bincount(random.integers(0, images, images), minlength=images).astype(float))
-        for _ in range(rounds)]
+    units = images if blocks is None else int(blocks.max()) + 1
+    if blocks is not None and units < _LEAST_BLOCKS:
+        return float('nan'), float('nan')
+    values = []
+    for _ in range(rounds):
+        times = np.bincount(random.integers(0, units, units), minlength=units).astype(float)
+        values.append(measure(times if blocks is None else times[blocks]))
     known = np.array(values)[np.isfinite(values)]
     if not len(known):
         return float('nan'), float('nan')
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     # Without a single mistake every sample is perfect, and yet the next image may be one.
-    unseen = 1 - ((1 - level) / 2) ** (1 / images) if rate else 0.0
+    unseen = 1 - ((1 - level) / 2) ** (1 / units) if rate else 0.0
     if low == high == 1.0:
         low = 1 - unseen
     elif low == high == 0.0:

@@ -25,8 +25,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,41 +61,58 @@ class Counts:
     switches: int = 0
     id_true: int = 0
     tracks: int = 0
+    # What each image adds to objects, found, misses, false_alarms, switches and id_true: (T, 6),
+    # with the one assignment of ids that suits the whole sequence.
+    images: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 6), np.int64))
 
     @property
     def mota(self) -> float:
         """1 less the mistakes for each object; nan without objects."""
-        wrong = self.misses + self.false_alarms + self.switches
-        return 1 - wrong / self.objects if self.objects else float('nan')
+        return mota(np.array([getattr(self, name) for name in NAMES]))
 
     @property
     def idf1(self) -> float:
         """Nan if there is neither object nor track."""
-        total = self.objects + self.found
-        return 2 * self.id_true / total if total else float('nan')
+        return idf1(np.array([getattr(self, name) for name in NAMES]))
+
+
+NAMES = ('objects', 'found', 'misses', 'false_alarms', 'switches', 'id_true')
+
+
+def mota(sums: NDArray[Any]) -> float:
+    """Return MOTA from the sums in the order of NAMES."""
+    return float(1 - sums[2:5].sum() / sums[0]) if sums[0] else float('nan')
+
+
+def idf1(sums: NDArray[Any]) -> float:
+    """Return IDF1 from the sums in the order of NAMES."""
+    total = sums[0] + sums[1]
+    return float(2 * sums[5] / total) if total else float('nan')
 
 
 def add_up(parts: Iterable[Counts]) -> Counts:
     """Return the sums over classes and sequences."""
     total = Counts()
     for part in parts:
-        for name in ('objects', 'found', 'misses', 'false_alarms', 'switches', 'id_true',
-                     'tracks'):
+        for name in (*NAMES, 'tracks'):
             setattr(total, name, getattr(total, name) + getattr(part, name))
     return total
 
 
 def count(steps: Iterable[Step]) -> Counts:
     """Follow a sequence of one class, in the order of time."""
-    total = Counts()
+    rows: list[list[int]] = []
     last: dict[Hashable, Hashable] = {}
     together: Counter[tuple[Hashable, Hashable]] = Counter()
+    pairs_of: list[list[tuple[Hashable, Hashable]]] = []
     tracks: set[Hashable] = set()
     for step in map(_without_ignored, steps):
         overlap = ious(step.boxes, step.found_boxes)
         near = overlap >= _IOU
-        for row, column in zip(*np.nonzero(near)):
-            together[step.ids[row], step.found_ids[column]] += 1
+        pairs_of.append([(step.ids[row], step.found_ids[column])
+                         for row, column in zip(*np.nonzero(near))])
+        together.update(pairs_of[-1])
+        switches = 0
         pairs = _kept(step, near, last)
         rest = np.where(near, overlap + _PAIR, 0.0)
         rest[list(pairs), :] = 0.0
@@ -103,15 +120,17 @@ def count(steps: Iterable[Step]) -> Counts:
         for row, column in zip(*(each.tolist() for each in assign(rest))):
             pairs[row] = column
             mine, other = step.ids[row], step.found_ids[column]
-            total.switches += last.get(mine, other) != other
+            switches += last.get(mine, other) != other
             last[mine] = other
         tracks.update(step.ids)
-        total.objects += len(step.ids)
-        total.found += len(step.found_ids)
-        total.misses += len(step.ids) - len(pairs)
-        total.false_alarms += len(step.found_ids) - len(pairs)
-    total.tracks = len(tracks)
-    total.id_true = _best(together)
+        rows.append([len(step.ids), len(step.found_ids), len(step.ids) - len(pairs),
+                     len(step.found_ids) - len(pairs), switches, 0])
+    best = _best(together)
+    images = np.array(rows, np.int64).reshape(-1, len(NAMES))
+    images[:, 5] = [sum(each in best for each in pairs) for pairs in pairs_of]
+    total = Counts(tracks=len(tracks), images=images)
+    for name, value in zip(NAMES, images.sum(axis=0).tolist()):
+        setattr(total, name, value)
     return total
 
 
@@ -139,11 +158,13 @@ def _kept(step: Step, near: NDArray[np.bool_], last: dict[Hashable, Hashable]) -
     return pairs
 
 
-def _best(together: Counter[tuple[Hashable, Hashable]]) -> int:
-    """Return in how many images objects have the ids that suit them best, one for each."""
+def _best(together: Counter[tuple[Hashable, Hashable]]) -> set[tuple[Hashable, Hashable]]:
+    """Return each object with the id that suits it best: those that share most images."""
     rows = {each: row for row, each in enumerate(dict.fromkeys(mine for mine, _ in together))}
     columns = {each: row for row, each in enumerate(dict.fromkeys(its for _, its in together))}
     table = np.zeros((len(rows), len(columns)))
     for (mine, its), images in together.items():
         table[rows[mine], columns[its]] = images
-    return int(table[assign(table)].sum())
+    its_of, mine_of = list(columns), list(rows)
+    return {(mine_of[row], its_of[column])
+            for row, column in zip(*(each.tolist() for each in assign(table)))}
