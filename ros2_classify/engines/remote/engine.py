@@ -23,7 +23,6 @@ import time
 from typing import Any, TypeVar
 
 import numpy as np
-from ros2_classify.download.http import private_headers
 from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
 from ros2_classify.engines.remote.bound import Bound
 from ros2_classify.engines.remote.encoded import decoded
@@ -52,6 +51,13 @@ def connect(url: RemoteUrl, deadline: Deadline) -> Connection:
     from ros2_classify.engines.remote.http import HttpConnection
 
     return HttpConnection(url, deadline)
+
+
+def _has_token(url: RemoteUrl) -> bool:
+    # Late: a server whose model runs here needs no HTTP.
+    from ros2_classify.download.http import private_headers
+
+    return bool(private_headers(url.origin))
 
 
 def _unregister(bound: list[Bound], connection: Connection, deadline: Deadline) -> None:
@@ -92,7 +98,7 @@ class RemoteEngine:
         self._facts: ModelFacts | None = None
         self.bytes_dims = 0
         self.server = 'unknown'
-        if private_headers(url.origin) and not (url.is_secure or url.is_here):
+        if not (url.is_secure or url.is_here) and _has_token(url):
             self._notice('plain_token', secure=f'{url.scheme}s')
             _LOGGER.warning('%s', problem('plain_token', **self._notices['plain_token']))
         try:
