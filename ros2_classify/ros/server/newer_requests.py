@@ -21,6 +21,7 @@ request to give it up, or what `ros2 lifecycle` and `ros2 param` ask before.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 import inspect
 from typing import Any
@@ -49,6 +50,7 @@ class NewerRequests:
         self._node = node
         # Whether a transition was asked for that the one in progress made way for.
         self.gave_way = False
+        self._waiting: deque[tuple[Any, Any, Any]] = deque()
 
     def look(self, loading: LoadingModel) -> None:
         """Handle what has come, in the executor's thread, from within a callback."""
@@ -79,7 +81,8 @@ class NewerRequests:
         label = request.transition.label or _ENDING.get(request.transition.id, '')
         if label not in _ENDING.values():
             # Such as the same request again: after this one.
-            self._later(service, request, header)
+            self._waiting.append((service, request, header))
+            self._handle_one_later()
             return
         self.gave_way = True
         loading.cancel(f'{loading.name} was given up before its files were there, because '
@@ -88,10 +91,14 @@ class NewerRequests:
             # Configuring fails, which leaves nothing to clean up.
             service.send_response(ChangeState.Response(success=True), header)
         else:
-            self._later(service, request, header)
+            # Before those that wait: they would load the model again.
+            self._waiting.appendleft((service, request, header))
+            self._handle_one_later()
 
-    def _later(self, service: Any, request: Any, header: Any) -> None:
+    def _handle_one_later(self) -> None:
+        """Let the executor handle the first of those that wait; it may reorder its tasks."""
         def handle() -> None:
+            service, request, header = self._waiting.popleft()
             response = service.callback(request, service.srv_type.Response())
             service.send_response(response, header)
         assert self._node.executor is not None, 'the node was added before it is configured'
