@@ -142,8 +142,11 @@ def test_pipes_are_not_waited_for(tmp_path, kind, name):
     ('[Sequence]\na=' + 'x' * 1000 + ''.join(
         f'\n{b}={f"%({a})s" * 1000}' for a, b in zip('abcdef', 'bcdefg')) + '\nimDir=%(g)s', '',
      'no directory'),
-    ('[Sequence]\nframeRate=0', '', 'frameRate is 0.0'),
-    ('[Sequence]\nframeRate=nan', '', 'frameRate is nan'),
+    ('[Sequence]\nframeRate=0', '', "frameRate is '0'"),
+    ('[Sequence]\nframeRate=nan', '', "frameRate is 'nan'"),
+    ('[Sequence]\nframeRate=fast', '', "frameRate is 'fast' but must be a number"),
+    ('[Sequence]\nimDir=../other', '', "imDir is '../other' but must be a directory of the"),
+    ('[Sequence]\nimDir=/etc', '', "imDir is '/etc' but"),
     ('nothing', '', 'cannot be read'),
     ('', '1,1,"' + 'x' * 200_000 + '"', 'field larger'),
     ('', '1,1,nan,1,2,2', 'not finite'),

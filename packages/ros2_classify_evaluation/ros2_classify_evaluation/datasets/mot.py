@@ -64,13 +64,21 @@ def _sequence(path: Path, names: Names) -> list[Sample]:
     except configparser.Error as error:
         raise InputError(f'{path / "seqinfo.ini"} cannot be read: {error}') from error
     section = info['Sequence'] if 'Sequence' in info else {}
-    directory = path / section.get('imDir', 'img1')
+    place = Path(section.get('imDir', 'img1'))
+    if place.is_absolute() or '..' in place.parts:
+        raise InputError(f'{path / "seqinfo.ini"}: imDir is {str(place)!r} but must be a '
+                         'directory of the sequence, such as img1')
+    directory = path / place
     if not directory.is_dir():
         raise InputError(f'{path} has no directory {directory.name} with its images')
-    rate = float(section.get('frameRate', _RATE))
+    try:
+        rate = float(section.get('frameRate', _RATE))
+    except ValueError:
+        rate = 0.0
     if not 0.001 <= rate <= 100_000:
-        raise InputError(f'{path / "seqinfo.ini"}: frameRate is {rate} but must be from 0.001 to '
-                         '100000 images per second')
+        raise InputError(
+            f'{path / "seqinfo.ini"}: frameRate is {section["frameRate"]!r} but must be a number '
+            'from 0.001 to 100000, of images per second')
     rows = _rows(path, names)
     samples = []
     for image in images_in(directory):
