@@ -73,10 +73,10 @@ def complete(
         if descriptor.clip and descriptor.clip.encoder:
             rest = [tensor for tensor in inputs if tensor.name not in given]
             return replace(with_vectors(descriptor, rest), task='classification')
-    tensor = _the_input(descriptor, inputs, given)
+    tensor = whole = _the_input(descriptor, inputs, given)
     if sees_time(descriptor):
         descriptor, tensor = one_frame(descriptor, tensor, inferred)
-    _check_image(descriptor, tensor)
+    _check_image(descriptor, tensor, whole)
     pixels = descriptor.input.pixels
     plain = descriptor.input if pixels is None else replace(
         descriptor.input, pixels=None, **{name: getattr(InputSpec(), name) for name in PIXEL_KEYS})
@@ -225,8 +225,8 @@ def _the_input(
     return tensor
 
 
-def _check_image(descriptor: ModelDescriptor, tensor: TensorSpec) -> None:
-    """Refuse an input that is no image, or several."""
+def _check_image(descriptor: ModelDescriptor, tensor: TensorSpec, whole: TensorSpec) -> None:
+    """Refuse an input that is no image, or several; the whole one has a clip's frames, too."""
     if len(tensor.shape) == 5:
         raise _error(descriptor, ask(tensor))
     if len(tensor.shape) != 4:
@@ -236,7 +236,8 @@ def _check_image(descriptor: ModelDescriptor, tensor: TensorSpec) -> None:
             'without the 1')
     if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
         raise _error(
-            descriptor, f'the model takes {tensor}, a fixed batch of {tensor.shape[0]} images; '
+            descriptor, f'the model takes {whole}, a fixed batch of {tensor.shape[0]} '
+            f'{"images" if whole is tensor else "clips"}; '
             'export it with a batch of 1 or a free batch dimension')
 
 

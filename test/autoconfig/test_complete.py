@@ -68,6 +68,14 @@ def test_declared_facts_that_agree_stay():
     assert done(descriptor, tensor('in', [1, 'c', 240, 'w'])).input.size == (320, 240)
 
 
+def test_a_fixed_batch_of_clips_is_told_with_its_whole_shape():
+    descriptor = ModelDescriptor.from_mapping(
+        {'source': {'path': 'net.onnx'}, 'input': {'layout': 'ncthw'}, 'clip': {'rate': 10},
+         'output': {'decoder': 'classification'}}, origin='m.yaml')
+    with pytest.raises(DescriptorError, match=r'\[2, 3, 16, 8, 8\], a fixed batch of 2 clips'):
+        done(descriptor, tensor('in', [2, 3, 16, 8, 8]))
+
+
 def test_names_with_and_without_tensorflows_suffix():
     descriptor = declared(name='in:0')
     assert done(descriptor, tensor('in', [1, 3, 8, 8])).input.name == 'in'
