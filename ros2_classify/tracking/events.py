@@ -132,8 +132,13 @@ class Events:
         """The class of each object that has appeared and is not gone, by id."""
         return {name: known.label for name, known in self._objects.items()}
 
-    def __call__(self, found: Detections, stamp: float, live: Collection[str]) -> list[Event]:
-        """Return what happened in an image; `live` are the ids that the tracker still knows."""
+    def __call__(self, found: Detections, stamp: float, live: Collection[str],
+                 labels: Sequence[str] | None = None) -> list[Event]:
+        """
+        Return what happened in an image; `live` are the ids that the tracker still knows.
+
+        `labels` may tell classes apart in the place of those of the detections.
+        """
         if found.track_ids is None:
             raise InputError('the detections have no ids; call a Tracker with them first')
         self._stamp = stamp
@@ -143,8 +148,8 @@ class Events:
                 del self._objects[name]
                 events += self._gone(name, known, stamp)
         for name, label, score, box in zip(
-                found.track_ids.tolist(), found.labels.tolist(), found.scores.tolist(),
-                found.boxes.tolist()):
+                found.track_ids.tolist(), found.labels.tolist() if labels is None else labels,
+                found.scores.tolist(), found.boxes.tolist()):
             if name:
                 events += self._seen(name, label, score, tuple(box), stamp, found.image_size)
         return events
@@ -169,6 +174,8 @@ class Events:
         before = known.label
         if self._vote(known, label, score, stamp):
             events.append(Event('class_changed', name, known.label, stamp, box, previous=before))
+        if not self.lines and not self.zones and not known.visits:
+            return events
         # At the image's very edge it is in a zone that ends there.
         place = (min((box[0] + box[2]) / 2 / size[0], _LAST), min(box[3] / size[1], _LAST))
         for line in self.lines:

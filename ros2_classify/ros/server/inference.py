@@ -40,7 +40,6 @@ from ros2_classify.ros.server.clips import CameraClips
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.tracking.tracker import lowered_options
 
 
 # The step that most jobs are at.
@@ -395,9 +394,7 @@ def _offer(job: Job, frame: ClipFrame) -> Result | Exception | None:
 
 def _options(job: Job, source: Source) -> Options:
     settings = job.settings.of(source.stream)
-    if settings.track is not None and source.tracks:
-        return lowered_options(settings.options, settings.track.low)
-    return settings.options
+    return settings.options_for_tracks if source.tracks else settings.options
 
 
 def dropped(sources: Sequence[Source], drop: Drop,

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 import threading
 from types import MappingProxyType
 from typing import Any
@@ -38,7 +39,7 @@ from ros2_classify.ros.server.stream_parameters import (
     PreviewView, StreamParameters, StreamView)
 from ros2_classify.ros.server.tracking import track_options
 from ros2_classify.tracking.places import Line, parse_lines, parse_zones, Zone
-from ros2_classify.tracking.tracker import TrackOptions
+from ros2_classify.tracking.tracker import lowered_options, TrackOptions
 
 
 def fetch_options(parameters: Parameters, log: Any,
@@ -83,6 +84,12 @@ class ResultSettings:
     def of(self, prefix: str) -> ResultSettings:
         """Return what counts for a stream; the prefix '' is for the node."""
         return self.streams.get(prefix, self)
+
+    @cached_property
+    def options_for_tracks(self) -> Options:
+        """The options if objects get ids, for which weak results are needed too."""
+        return self.options if self.track is None else lowered_options(
+            self.options, self.track.low)
 
 
 def result_settings(

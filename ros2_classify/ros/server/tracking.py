@@ -17,13 +17,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 import importlib
 import threading
 import time
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
 from ros2_classify.model.labels import Labels
 from ros2_classify.options import Options
@@ -81,8 +79,7 @@ class EventsOutput(Output):
         # Both names of a class, so that the parameter class_id may change in between.
         labels = [f'{number} {label}' for number, label in zip(
             result.class_ids.tolist(), result.labels.tolist())]
-        events = self._happened(
-            replace(result, labels=np.array(labels, np.object_)), stamp, live)
+        events = self._happened(result, stamp, live, labels)
         if events:
             self._publish(events, header, class_id)
 
