@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, field, replace
 import math
 from typing import Any, ClassVar
@@ -154,8 +153,23 @@ class Detections:
 
     def with_positions(self, values: NDArray[np.float64]) -> Detections:
         """Return the same with positions; quicker than `replace`, which checks all again."""
-        found = copy(self)
+        found = self._same()
         found._set_positions(values)
+        return found
+
+    def with_track_ids(self, track_ids: list[str]) -> Detections:
+        """Return the same with an id for each object; quicker than `replace`, as above."""
+        ids = np.empty(len(self), np.object_)
+        ids[:] = track_ids
+        ids.flags.writeable = False
+        found = self._same()
+        object.__setattr__(found, 'track_ids', ids)
+        return found
+
+    def _same(self) -> Detections:
+        """Return a shallow copy; `copy.copy` takes several times as long."""
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__)
         return found
 
     def select(self, rows: NDArray[Any]) -> Detections:

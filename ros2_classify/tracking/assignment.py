@@ -29,13 +29,10 @@ def assign(gains: NDArray[np.float64]) -> Pairs:
     Most pairs have no rival, which is seen at once; the rest takes the Hungarian method.
     """
     allowed = gains > 0
-    if not allowed.any():
-        none = np.zeros(0, np.intp)
-        return none, none
-    rows, columns = np.nonzero(allowed)
-    alone = (allowed.sum(axis=1)[rows] == 1) & (allowed.sum(axis=0)[columns] == 1)
-    if alone.all():
+    rows, columns = allowed.nonzero()
+    if len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows):
         return rows, columns
+    alone = (allowed.sum(axis=1)[rows] == 1) & (allowed.sum(axis=0)[columns] == 1)
     left, right = np.unique(rows[~alone]), np.unique(columns[~alone])
     found, chosen = _hungarian(np.maximum(gains[np.ix_(left, right)], 0.0))
     return (np.concatenate((rows[alone], left[found])),

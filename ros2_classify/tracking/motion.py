@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,9 +26,9 @@ Array = NDArray[np.float64]
 # In object sizes (and seconds): how far measured boxes are off, how fast new objects may be, how
 # much speed may change in a second, and after how long a speed is forgotten. The columns are
 # center x, center y, width, height.
-_MEASURED = np.array([0.06, 0.06, 0.08, 0.08])
-_FIRST_SPEED = np.array([1.0, 1.0, 0.25, 0.25])
-_RESTLESS = np.array([0.8, 0.8, 0.25, 0.25])
+_MEASURED = np.array([0.06, 0.06, 0.08, 0.08])[:, np.newaxis]
+_FIRST_SPEED = np.array([1.0, 1.0, 0.25, 0.25])[:, np.newaxis]
+_RESTLESS = np.array([0.8, 0.8, 0.25, 0.25])[:, np.newaxis]
 _MEMORY = 1.0
 
 
@@ -34,78 +36,79 @@ class Motion:
     """
     The boxes of all tracks: position, speed and how sure they are.
 
-    Each of center x, center y, width and height has a filter of its own, so all are arrays of
-    shape (N, 4) and nothing is inverted. A speed fades away exponentially, so that an object which
-    is not seen for long is expected where it may have stopped, not beyond the horizon.
+    Each of center x, center y, width and height has a filter of its own, so nothing is inverted.
+    All of it is one array of shape (5, 4, N), because small arrays cost by the call: positions,
+    speeds, and the covariances of position with speed, of speeds, and of positions. A speed fades
+    away exponentially, so that an object which is not seen for long is expected where it may have
+    stopped, not beyond the horizon.
     """
 
     def __init__(self) -> None:
-        empty = np.zeros((0, 4))
-        self.position, self.speed = empty, empty
-        # The covariance of both: of positions, of position with speed, of speeds.
-        self.pp, self.ps, self.ss = empty, empty, empty
+        self.state: Array = np.zeros((5, 4, 0))
 
     def __len__(self) -> int:
         """Return the number of tracks."""
-        return len(self.position)
-
-    @property
-    def size(self) -> Array:
-        """The mean side of each box, shape (N, 1)."""
-        return np.maximum((self.position[:, 2:3] + self.position[:, 3:4]) / 2, 1.0)
-
-    @property
-    def boxes(self) -> Array:
-        """The boxes as ``x1, y1, x2, y2``."""
-        half = np.maximum(self.position[:, 2:], 1.0) / 2
-        return np.concatenate((self.position[:, :2] - half, self.position[:, :2] + half), axis=1)
+        return int(self.state.shape[2])
 
     def doubt(self) -> Array:
         """Return how far the centers may be off, in object sizes: one standard deviation."""
-        deviation: Array = np.sqrt(self.pp[:, :2].max(axis=1)) / self.size[:, 0]
-        return deviation
+        doubt: Array = np.sqrt(np.maximum(self.state[4, 0], self.state[4, 1]))
+        doubt /= _size(self.state)
+        return doubt
 
     def predict(self, seconds: float) -> None:
         """Move on in time."""
-        fading = float(np.exp(-seconds / _MEMORY))
+        fading = math.exp(-seconds / _MEMORY)
         way = _MEMORY * (1 - fading)
-        self.position = self.position + way * self.speed
-        self.speed = fading * self.speed
-        restless = (self.size * _RESTLESS) ** 2
-        self.pp = self.pp + 2 * way * self.ps + way * way * self.ss + restless * (way ** 3 / 3)
-        self.ps = fading * (self.ps + way * self.ss) + restless * (way ** 2 / 2)
-        self.ss = fading * fading * self.ss + restless * way
+        state = self.state
+        state[4] += way * state[2]
+        # Positions by speeds, and position with speed by speeds: half of what their own
+        # covariance gains is of the one before, half of the one after.
+        state[0:3:2] += way * state[1:4:2]
+        state[4] += way * state[2]
+        state[1:4] *= np.array((fading, fading, fading * fading)).reshape(3, 1, 1)
+        restless = _RESTLESS * _size(state)
+        restless *= restless
+        state[2:] += restless * np.array((way ** 2 / 2, way, way ** 3 / 3)).reshape(3, 1, 1)
 
-    def correct(self, rows: NDArray[np.intp], boxes: Array) -> None:
-        """Take boxes that were found for these tracks."""
-        measured = _centered(boxes)
-        noise = (self.size[rows] * _MEASURED) ** 2
-        pp, ps = self.pp[rows], self.ps[rows]
-        gain = pp / (pp + noise)
-        speed_gain = ps / (pp + noise)
-        error = measured - self.position[rows]
-        self.position[rows] += gain * error
-        self.speed[rows] += speed_gain * error
-        self.ss[rows] -= speed_gain * ps
-        self.pp[rows] = pp - gain * pp
-        self.ps[rows] = ps - gain * ps
+    def correct(self, tracks: NDArray[np.intp], measured: Array) -> None:
+        """Take what was found for these tracks, as `centered` gives it."""
+        state = self.state[:, :, tracks]
+        noise = _MEASURED * _size(state)
+        noise *= noise
+        noise += state[4]
+        # Of positions and of speeds.
+        gain = state[4:1:-2] / noise
+        state[:2] += gain * (measured - state[0])
+        state[3] -= gain[1] * state[2]
+        state[2::2] -= gain[0] * state[2::2]
+        self.state[:, :, tracks] = state
 
-    def add(self, boxes: Array) -> None:
-        """Begin tracks at these boxes."""
-        position = _centered(boxes)
-        size = np.maximum((position[:, 2:3] + position[:, 3:4]) / 2, 1.0)
-        none = np.zeros_like(position)
-        for name, values in (
-                ('position', position), ('speed', none), ('pp', (size * _MEASURED) ** 2),
-                ('ps', none), ('ss', (size * _FIRST_SPEED) ** 2)):
-            setattr(self, name, np.concatenate((getattr(self, name), values)))
+    def add(self, measured: Array) -> None:
+        """Begin tracks at what was found, as `centered` gives it."""
+        new = np.zeros((5, *measured.shape))
+        new[0] = measured
+        size = _size(new)
+        new[3], new[4] = (_FIRST_SPEED * size) ** 2, (_MEASURED * size) ** 2
+        self.state = np.concatenate((self.state, new), axis=2)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Forget the other tracks."""
-        for name in ('position', 'speed', 'pp', 'ps', 'ss'):
-            setattr(self, name, getattr(self, name)[rows])
+        self.state = self.state[:, :, rows]
 
 
-def _centered(boxes: Array) -> Array:
-    return np.concatenate(
-        ((boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]), axis=1)
+def _size(state: Array) -> Array:
+    """Return the mean side of each box, at least a pixel."""
+    size: Array = state[0, 2] + state[0, 3]
+    size *= 0.5
+    return np.maximum(size, 1.0, out=size)
+
+
+def centered(boxes: Array) -> Array:
+    """Return center x, center y, width, height, shape (4, N), of ``x1, y1, x2, y2``."""
+    low, high = boxes[:2], boxes[2:]
+    found = np.empty_like(boxes)
+    np.add(low, high, out=found[:2])
+    found[:2] *= 0.5
+    np.subtract(high, low, out=found[2:])
+    return found
