@@ -37,6 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.shared_memory = shared_memory.segments()  # type: ignore[attr-defined]
         # Asked to end, pytest ends as after Ctrl-C: with all processes of its tests.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            # Started by nohup or with &: this process goes on ignoring it, the tests' nodes don't.
+            signal.signal(number, lambda *_: None)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
         os.environ.pop(name, None)

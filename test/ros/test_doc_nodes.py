@@ -49,9 +49,10 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-# All at once: most of a start is waiting.
-# A directory of the reader's own.
+# A directory of the reader's own, and a port that others on this machine may have.
 OWN_DIRECTORY = '/opt/our_robot/models'
+PORT = ':8080'
+# Most of a start is waiting.
 AT_ONCE = 4
 COMMANDS = doc_commands.of_kind('node')
 
@@ -61,7 +62,8 @@ def test_nodes(start, workplace, first):
     group = COMMANDS[first:first + AT_ONCE]
     (workplace / 'models' / 'trusted.txt').write_text(f'{"0" * 64}  my_model.onnx\n')
     nodes = [start(command.verb, arguments=[
-        word.replace(OWN_DIRECTORY, str(workplace / 'models')) for word in command.arguments[1:]])
+        word.replace(OWN_DIRECTORY, str(workplace / 'models')).replace(PORT, ':0')
+        for word in command.arguments[1:]])
         for command in group]
     for command, node in zip(group, nodes):
         node.wait_for_line(READY[command.verb])
