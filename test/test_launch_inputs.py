@@ -22,6 +22,7 @@ from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+from ros2_classify.ros.node.spec import problem
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,7 +136,7 @@ def test_arguments_of_the_server(pipeline, argument, text, value):
 
     spec, = (spec for spec in PARAMETERS if spec.name == argument)
     assert type(value) is type(spec.default)
-    assert not spec.problem or spec.problem(value) == ''
+    assert not problem(spec, value)
     # What a user may set is documented.
     assert f'`{argument}`' in (ROOT / 'docs' / 'launch.md').read_text()
 

@@ -52,8 +52,7 @@ class Parameters:
         for spec in specs:
             if not self.declare(spec) and spec.from_model:
                 self._untouched[spec.name] = spec.default
-        if hasattr(node, 'add_post_set_parameters_callback'):  # not before Iron
-            node.add_post_set_parameters_callback(lambda _: self._on_change())
+        node.add_post_set_parameters_callback(lambda _: self._on_change())
 
     def __getitem__(self, name: str) -> Value:
         """Return the current value."""

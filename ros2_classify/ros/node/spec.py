@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import math
 from typing import Any
 
+from ros2_classify.errors import OptionsError
+
 Value = Any
 
 
@@ -34,7 +36,7 @@ class Spec:
     model's descriptor supplies the default. With `or_number`, a string may be given as a whole
     number, as in ``source:=0``, which the command line can't tell from a number. With `or_off`,
     the string ``off`` may come as false, which is how YAML reads it. With `per_stream`, each
-    stream of a server may have its own. `problem` says what is wrong with a value, or nothing.
+    stream of a server may have its own. `parse` raises OptionsError if a value is wrong.
     """
 
     name: str
@@ -48,7 +50,7 @@ class Spec:
     or_number: bool = False
     or_off: bool = False
     per_stream: bool = False
-    problem: Callable[[Value], str] | None = None
+    parse: Callable[[Value], Any] | None = None
 
 
 # Parameters under their headings.
@@ -68,11 +70,14 @@ def problem(spec: Spec, value: Value) -> str:
         return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if isinstance(value, float) and not math.isfinite(value):
         return f'{spec.name} is {value} but must be a finite number'
-    if spec.problem is not None:
-        reason = spec.problem(list(value) if isinstance(value, array) else value)
-        # That of a stream has the stream in its name, which the check doesn't know.
-        stream, _, name = spec.name.rpartition('.')
-        return f'{stream}.{reason}' if stream and reason.startswith(f'{name} ') else reason
+    if spec.parse is not None:
+        try:
+            spec.parse(list(value) if isinstance(value, array) else value)
+        except OptionsError as error:
+            # That of a stream has the stream in its name, which the parser doesn't know.
+            stream, _, name = spec.name.rpartition('.')
+            of_stream = stream and str(error).startswith(f'{name} ')
+            return f'{stream}.{error}' if of_stream else str(error)
     low, high = spec.minimum, spec.maximum
     if low is not None and high is not None and not low <= value <= high:
         return f'{spec.name} is {value} but must be from {low} to {high}'

@@ -160,9 +160,6 @@ class CameraStream:
         self._throttled = ThrottledLog()
         self._names = names
         self._to_array = TRANSPORTS[names.transport].to_array
-        self._told_again_after = 0.0
-        self._missed = False
-        self._unserved = Unserved()
         self._memory: Issue | None = None
         self._memory_at = 0.0
         self._source: ImageSubscription | None = None
@@ -584,9 +581,8 @@ class CameraStream:
                 watcher.result(published, age)
         if self._trace is not None:
             self._trace.published(header.stamp)
-        now = self._node.get_clock().now().nanoseconds
-        if header.stamp.sec or header.stamp.nanosec:
-            latency = 1e-9 * (now - header.stamp.nanosec) - header.stamp.sec
+        latency = self._age(header)
+        if latency is not None:
             self.monitor.published(latency)
             self.latencies.total.add(latency)
         self.latencies.node.add(time.perf_counter() - frame.received)

@@ -24,14 +24,13 @@ from typing import Any, NamedTuple
 import weakref
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.time import Time
 from ros2_classify.ros.server.image_waiter import (
-    no_event_callbacks, NotForExecutor, SubscriptionEvents, take, TakeError, TakingThread)
+    SubscriptionEvents, take, TakeError, TakingThread)
 from ros2_classify.ros.server.reliability import (
-    BEST_EFFORT, FIXED, is_overridden, offers, ReliabilityChoice)
+    BEST_EFFORT, FIXED, is_overridden, offers, ReliabilityChoice, subscribe)
 from ros2_classify.spatial.camera import Floats, matrix_of
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -159,8 +158,8 @@ class DepthSource:
         if wanted:
             self._last_wanted = now
             if self._info is None:
-                self._info = self._subscribe(
-                    CameraInfo, self.info_topic, 1, BEST_EFFORT, raw=True)
+                self._info = subscribe(
+                    self._node, CameraInfo, self.info_topic, 1, BEST_EFFORT, raw=True)
             if self.depth_topic:
                 self._follow_publishers()
         elif self.subscribed and now - self._last_wanted >= _LINGER:
@@ -197,24 +196,12 @@ class DepthSource:
                 offers(self._node, self.depth_topic, Image), self._seen,
                 subscribed=before is not None)
         if before is None or before.reliability != best:
-            subscription = self._subscribe(Image, self.depth_topic, 5, best)
+            subscription = subscribe(self._node, Image, self.depth_topic, 5, best)
             self._depth = _Depth(
                 best, TakingThread(self._node, subscription, self._add),
                 SubscriptionEvents(subscription))
             if before is not None:
                 before.destroy()
-
-    def _subscribe(
-            self, msg_type: type, topic: str, depth: int, reliability: ReliabilityPolicy, *,
-            raw: bool = False) -> Any:
-        overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
-        if is_overridden(self._node, topic):
-            overridable.append(QoSPolicyKind.RELIABILITY)
-        return self._node.create_subscription(
-            msg_type, topic, _never_called, QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability),
-            callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
-            qos_overriding_options=QoSOverridingOptions(overridable), raw=raw)
 
 
 class _Depth(NamedTuple):
@@ -232,10 +219,6 @@ class _Depth(NamedTuple):
 def _unstamped(data: bytes) -> bytes:
     """Return a serialized message without the stamp, with which its header begins."""
     return data[:4] + data[12:]
-
-
-def _never_called(msg: Any) -> None:
-    """Stand in for the callback that rclpy asks for."""
 
 
 # A transform that comes a little later than the image it belongs to is looked for again.

@@ -24,7 +24,7 @@ from typing import Protocol
 from ros2_classify.engines.providers import fell_back
 from ros2_classify.ros.diagnostics.issues import find, Issue, Status
 from ros2_classify.ros.diagnostics.machine import Machine
-from ros2_classify.ros.diagnostics.statistics import Rate, SimulatedClock
+from ros2_classify.ros.diagnostics.statistics import Rate, Ring, SimulatedClock
 from ros2_classify.ros.diagnostics.summary import (
     inference_status, input_status, model_status, positions_status)
 from ros2_classify.ros.diagnostics.updater import Diagnostics, log_disk_issues
@@ -33,7 +33,6 @@ from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.faults import EngineFaults
-from ros2_classify.ros.server.inference import InferenceStatistics
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.model_loader import ModelLoader
 from ros2_classify.ros.server.recovery import Recovery
@@ -47,7 +46,7 @@ class ReportedServer(Protocol):
     models_loaded: int
     faults: EngineFaults
     # None before the first activation.
-    statistics: InferenceStatistics | None
+    inference_times: Ring | None
     # None if the node is not active.
     recovery: Recovery | None
     loader: ModelLoader
@@ -165,7 +164,7 @@ class ServerReport:
             requests=server.requests_handled,
             faults=faults.total, reloads=faults.reloads, abandoned=faults.abandoned.count,
             failed_lately=lately,
-            inference=None if server.statistics is None else server.statistics.times,
+            inference=server.inference_times,
             running_for=server.busy_for,
             timeout=0.0 if server.model is None else server.model.timeout(
                 server.settings['inference_timeout']),

@@ -102,13 +102,6 @@ class Outcome(NamedTuple):
     faults: EngineFaults | None = None  # of stages that see clips, which run later
 
 
-@dataclass
-class InferenceStatistics:
-    """What the inferences of an activation took: seconds in the model, for each batch."""
-
-    times: Ring = field(default_factory=Ring)
-
-
 class ClipFrame(NamedTuple):
     """A frame for a model that sees time; one that it does not need is not read."""
 
@@ -148,12 +141,15 @@ class Job:
 
 
 class Inference:
-    """From images to outcomes, for several threads, each with jobs of its own."""
+    """
+    From images to outcomes, for several threads, each with jobs of its own.
 
-    def __init__(self, faults: EngineFaults,
-                 statistics: InferenceStatistics | None = None) -> None:
+    `times` gets the seconds in the model, of each batch.
+    """
+
+    def __init__(self, faults: EngineFaults, times: Ring | None = None) -> None:
         self._faults = faults
-        self._statistics = statistics or InferenceStatistics()
+        self._times = Ring() if times is None else times
         self._lock = threading.Lock()
         self._running: list[Job] = []
         self._abandoned = False
@@ -339,7 +335,7 @@ class Inference:
             if self._abandoned or (job.error is None and not ran):
                 return
             if job.error is None:
-                self._statistics.times.add(job.inference_time)
+                self._times.add(job.inference_time)
         if job.error is not None:
             self._faults.failed(job.error)
         elif not _goes_on(job):

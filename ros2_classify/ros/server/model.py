@@ -45,7 +45,6 @@ from ros2_classify.model.stages import model_of
 from ros2_classify.options import Options
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
-from ros2_classify.postprocess.result_checks import ResultChecks
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.results.results import Result
 from ros2_classify.ros.diagnostics.issues import find, Issue, remote_issue
@@ -147,7 +146,8 @@ class Model:
     def _issues(self) -> list[tuple[str, Issue]]:
         """Return the issues of all heads, each with its head."""
         heads = zip(('', *self.pipeline.others), self.pipeline.all_checks)
-        found = [(head, issue) for head, checks in heads for issue in _issues_of(checks)]
+        found = [(head, find(key, **fields)) for head, checks in heads
+                 for key, fields in checks.found().items()]
         engine = self.pipeline.engine
         return [*(('', remote_issue(kind, fields)) for kind, fields in (
             engine.notices() if isinstance(engine, RemoteEngine) else ())), *found]
@@ -194,20 +194,6 @@ class Model:
             self._awaited = False
         if unused:
             self.pipeline.close()
-
-
-def _issues_of(checks: ResultChecks) -> list[Issue]:
-    found = checks.found()
-    issues = []
-    if fields := found.get('scores_outside'):
-        issues.append(find('scores_outside', **fields))
-    if fields := found.get('boxes_outside'):
-        issues.append(find('boxes_outside', **fields))
-    if fields := found.get('class_unknown'):
-        issues.append(find('class_unknown', **fields))
-    if fields := found.get('same_result'):
-        issues.append(find('same_result', **fields))
-    return issues
 
 
 def extras(model: Model) -> frozenset[tuple[str, str]]:

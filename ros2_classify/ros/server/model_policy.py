@@ -57,15 +57,6 @@ def read_trusted(values: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def trusted_problem(values: Sequence[str]) -> str:
-    """Return what is wrong with ``trusted_models``, or nothing."""
-    try:
-        read_trusted(values)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
 def _read_list(name: str) -> set[str]:
     """Read a file in the format of ``sha256sum``; blank lines and comments (#) are skipped."""
     wanted = 'each value must be a sha256 (64 hexadecimal digits) or a file with one in each line'

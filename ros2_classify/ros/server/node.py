@@ -32,6 +32,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from ros2_classify.errors import EngineError, ModelNotFoundError, OptionsError, Ros2ClassifyError
+from ros2_classify.ros.diagnostics.statistics import Ring
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.node import process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
@@ -42,7 +43,7 @@ from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults
 from ros2_classify.ros.server.image_monitor import EnableService
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
-from ros2_classify.ros.server.inference import Inference, InferenceStatistics
+from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.look import Looking, LookService, LookUntilAction
 from ros2_classify.ros.server.model import extras, load_model, Model
 from ros2_classify.ros.server.model_loader import LoadCancelledError, LoadingModel, ModelLoader
@@ -92,7 +93,7 @@ class ServerNode(ManagedNode):
         # By camera, for the whole run: no id is used again.
         self._object_ids: dict[str, Iterator[int]] = defaultdict(lambda: count(1))
         # Of the present activation, or the last one; None before the first.
-        self.statistics: InferenceStatistics | None = None
+        self.inference_times: Ring | None = None
         self._worker: Worker | None = None
         self._timer: Any = None
         self._trace: Trace | None = None
@@ -223,7 +224,7 @@ class ServerNode(ManagedNode):
         assert model is not None
         self.faults = self._new_faults()
         self.recovery = Recovery(self, self.faults, self._log)
-        self.statistics = InferenceStatistics()
+        self.inference_times = Ring()
         if self._service is not None:
             self._service.handled = 0
         worker = self._make_worker()
@@ -377,8 +378,6 @@ class ServerNode(ManagedNode):
         """Do now and then what no event asks for."""
         model = self.model
         if model is not None:
-            # Before Iron no event tells of changed parameters.
-            self._parameters_changed()
             limit = model.timeout(self.settings['inference_timeout'])
             for stream in self._streams:
                 stream.on_timer(model, limit)
@@ -387,12 +386,7 @@ class ServerNode(ManagedNode):
             if self.recovery is not None:
                 worker = self._worker
                 assert worker is not None
-                self.recovery.look(self.busy_for, limit, worker.busy_with)
-
-    @property
-    def cameras(self) -> tuple[CameraStream, ...]:
-        """The cameras that the page shows."""
-        return self._streams
+                self.recovery.look(self.busy_for, limit, worker.inference.busy_with)
 
     def run_soon(self, call: Callable[..., Any], *values: Any) -> Any:
         """Run something in the executor's thread; return its future."""
@@ -456,7 +450,7 @@ class ServerNode(ManagedNode):
     @property
     def busy_for(self) -> float:
         """Seconds since the frame under way began; 0 if there is none."""
-        return 0.0 if self._worker is None else self._worker.busy_for
+        return 0.0 if self._worker is None else self._worker.inference.busy_for
 
     # ---- the model
 
@@ -561,7 +555,8 @@ class ServerNode(ManagedNode):
         model = self.model
         assert model is not None
         self._worker = Worker(
-            self._streams, Inference(self.faults, self.statistics), ImageWaiter(self.context),
+            self._streams, Inference(self.faults, self.inference_times),
+            ImageWaiter(self.context),
             self._acquire_model, self._failed,
             # A model that replaces this one has as many batches.
             parallel=model.pipeline.parallel,

@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -135,11 +136,7 @@ class Output:
 def _create_publisher(
         node: Node, msg_type: type, topic: str, qos: QoSProfile,
         on_listeners: Callable[[], None], **options: Any) -> Any:
-    """Create a publisher that tells when subscribers come and go, where that is possible."""
-    try:
-        from rclpy.event_handler import PublisherEventCallbacks, UnsupportedEventTypeError
-    except ImportError:  # before Iron
-        return node.create_publisher(msg_type, topic, qos, **options)
+    """Create a publisher that tells when subscribers come and go, if the middleware does."""
     events = PublisherEventCallbacks(matched=lambda _: on_listeners())
     try:
         return node.create_publisher(msg_type, topic, qos, event_callbacks=events, **options)

@@ -25,10 +25,10 @@ from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError
 from ros2_classify.filters import class_threshold_words
 from ros2_classify.model import catalog
-from ros2_classify.ros.diagnostics.issues import Issue, Level
+from ros2_classify.ros.diagnostics.issues import Level
 from ros2_classify.ros.node.spec import Spec
+from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.model import Model
-from ros2_classify.ros.server.publishers import PageOutput
 from ros2_classify.web.controls import changed, controls, rows, timing
 from ros2_classify.web.feed import Feed
 from ros2_classify.web.place import host_and_port
@@ -39,22 +39,13 @@ _PATIENCE = 5.0
 _LEVELS = {Level.OK: 'info', Level.WARN: 'warn', Level.ERROR: 'error'}
 
 
-class Camera(Protocol):
-    """A camera of the server."""
-
-    topic: str
-    prefix: str
-    issues: list[Issue]
-    page: PageOutput | None
-
-
 class PageHolder(Protocol):
     """The server that has the page."""
 
     model: Model | None
 
     @property
-    def cameras(self) -> Sequence[Camera]:
+    def streams(self) -> Sequence[CameraStream]:
         """All cameras."""
 
     def run_soon(self, call: Callable[..., Any], *values: Any) -> Any:
@@ -88,7 +79,7 @@ class ServerPage:
     @property
     def feeds(self) -> Mapping[str, Feed]:
         """The images by the camera's topic."""
-        return {camera.topic: camera.page.feed for camera in self._holder.cameras
+        return {camera.topic: camera.page.feed for camera in self._holder.streams
                 if camera.page is not None}
 
     def close(self) -> None:
@@ -99,7 +90,7 @@ class ServerPage:
 
     def state(self) -> dict[str, Any]:
         """Return what the page shows."""
-        model, cameras = self._holder.model, self._holder.cameras
+        model, cameras = self._holder.model, self._holder.streams
         if model is None:
             return {'model': {}, 'streams': [], 'messages': [
                 {'level': 'info', 'text': 'no model is loaded: configure the node'}]}
@@ -116,7 +107,7 @@ class ServerPage:
             'streams': [self._stream(camera, model) for camera in cameras],
             'messages': messages}
 
-    def _stream(self, camera: Camera, model: Model) -> dict[str, Any]:
+    def _stream(self, camera: CameraStream, model: Model) -> dict[str, Any]:
         task = model.pipeline.task
         shown: dict[str, Any] = {
             'id': camera.topic, 'name': camera.topic, 'results': [],
@@ -144,7 +135,7 @@ class ServerPage:
 
     def _set_option(self, body: Mapping[str, Any]) -> None:
         model = self._holder.model
-        camera = next((each for each in self._holder.cameras
+        camera = next((each for each in self._holder.streams
                        if each.topic == body.get('stream')), None)
         if model is None or camera is None:
             raise OptionsError(f'there is no camera {body.get("stream")!r}')

@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterable
 import time
 from typing import Any
 
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from ros2_classify.ros.server.image_waiter import no_event_callbacks, NotForExecutor
 
 BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
 # Seconds that the publishers must be the same ones before a reliable subscription is made.
@@ -45,6 +47,20 @@ def is_overridden(node: Any, topic: str) -> bool:
     # public API for the values that the user gave, hence getattr.
     name = f'qos_overrides.{topic}.subscription.reliability'
     return name in getattr(node, '_parameter_overrides', {})
+
+
+def subscribe(node: Any, msg_type: type, topic: str, depth: int, reliability: ReliabilityPolicy,
+              *, raw: bool = False) -> Any:
+    """Create a subscription that the executor leaves alone; qos_overrides have priority."""
+    overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
+    if is_overridden(node, topic):
+        overridable.append(QoSPolicyKind.RELIABILITY)
+    return node.create_subscription(
+        msg_type, topic, lambda msg: None, QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability),
+        # The node's own group would remember every subscription there has ever been.
+        callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
+        qos_overriding_options=QoSOverridingOptions(overridable), raw=raw)
 
 
 def offers(

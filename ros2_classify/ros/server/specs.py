@@ -16,12 +16,12 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from collections.abc import Iterable
+from typing import get_args
 
 from ros2_classify.engines.settings import (
     Arena, Fallback, MAX_BATCH, MAX_DEVICE, MAX_MEMORY, MAX_PARALLEL, MAX_THREADS, Optimization,
     Precision, Spinning, Tuning)
-from ros2_classify.errors import OptionsError
 from ros2_classify.filters import parse_class_thresholds
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.input_range import InputRange
@@ -31,7 +31,7 @@ from ros2_classify.options import parse_roi, parse_tiles
 from ros2_classify.ros.messages.bridge import BACKENDS
 from ros2_classify.ros.node.spec import Groups, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
-from ros2_classify.ros.server.model_policy import POLICIES, trusted_problem
+from ros2_classify.ros.server.model_policy import POLICIES, read_trusted
 from ros2_classify.tracking.places import parse_lines, parse_zones
 from ros2_classify.web.place import host_and_port
 
@@ -47,17 +47,8 @@ FETCH_PARAMETERS = (
 )
 
 
-def _remote_problem(value: str) -> str:
-    try:
-        if value:
-            RemoteUrl.parse(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _remotes_problem(values: Any) -> str:
-    return next(filter(None, map(_remote_problem, values)), '')
+def _parse_remotes(values: Iterable[str]) -> list[RemoteUrl]:
+    return [RemoteUrl.parse(value) for value in values if value]
 
 
 ENGINE_PARAMETERS = (
@@ -87,7 +78,7 @@ ENGINE_PARAMETERS = (
     Spec('remote', '', 'URL of a model server (Open Inference Protocol v2) that runs the model, '
          "such as grpc://gpu:8001/yolox_nano, in place of the descriptor's source.remote; without "
          "the model's name it is the descriptor's; empty: as the descriptor says", read_only=True,
-         problem=_remote_problem),
+         parse=lambda value: value and RemoteUrl.parse(value)),
     Spec('remote_timeout', 1.0, 'Seconds after which a call of the model server has failed, '
          'retries included', minimum=0.01, maximum=3600.0, read_only=True),
     Spec('remote_fallback', 'none', 'What follows if the model server fails: none: no result; '
@@ -149,86 +140,25 @@ POSITION_PARAMETERS = (
 )
 
 
-def _thresholds_problem(value: Any) -> str:
-    try:
-        parse_class_thresholds(filter(None, value))
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _roi_problem(value: Any) -> str:
-    try:
-        parse_roi(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _tiles_problem(value: Any) -> str:
-    try:
-        parse_tiles(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _range_problem(value: Any) -> str:
-    try:
-        InputRange.parse(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _place_problem(value: Any) -> str:
-    try:
-        if value:
-            host_and_port(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _lines_problem(value: Any) -> str:
-    try:
-        parse_lines(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
-def _zones_problem(value: Any) -> str:
-    try:
-        parse_zones(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
-
-
 EVENT_PARAMETERS = (
     Spec('event_lines', [''], 'Tracking: lines whose crossing is an event, each a name and two '
          'points in shares of width and height, such as door=0.1,0.5,0.9,0.5', per_stream=True,
-         problem=_lines_problem),
+         parse=parse_lines),
     Spec('event_zones', [''], 'Tracking: polygons in which objects that stay are an event, each a '
          'name, the points, and behind @ the seconds, such as desk=0.1,0.5,0.9,0.5,0.5,1@3',
-         per_stream=True, problem=_zones_problem),
+         per_stream=True, parse=parse_zones),
 )
 
 
-def _keep_problem(value: str) -> str:
+def _parse_keep(value: str) -> object:
     from ros2_classify.keeping import KeepRules
 
-    try:
-        KeepRules.parse(value)
-    except OptionsError as error:
-        return str(error)
-    return ''
+    return KeepRules.parse(value)
 
 
 KEEP_PARAMETERS = (
     Spec('keep', '', 'Which images are kept for labelling: uncertain, changed, every N (seconds), '
-         'several separated by commas; empty: none', read_only=True, problem=_keep_problem),
+         'several separated by commas; empty: none', read_only=True, parse=_parse_keep),
     Spec('keep_directory', 'kept', 'Where they are written, in a directory for each camera',
          read_only=True),
     Spec('keep_megabytes', 1000.0, 'What such a directory may take; when it is full, no more '
@@ -256,10 +186,10 @@ MODEL_PARAMETERS = (
          'none', choices=POLICIES, read_only=True, or_off=True),
     Spec('trusted_models', [''], 'The sha256 of models, or of their archives, that may be set at '
          'run time; each value is a sha256, or a file with one in each line, as sha256sum writes '
-         'it, which is read at every change', read_only=True, problem=trusted_problem),
+         'it, which is read at every change', read_only=True, parse=read_trusted),
     Spec('trusted_remotes', [''], 'URLs of model servers, such as grpc://gpu:8001, or of single '
          'models there, to which descriptors that are set at run time may send images',
-         read_only=True, problem=_remotes_problem),
+         read_only=True, parse=_parse_remotes),
     *FETCH_PARAMETERS,
     Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
          'counts as hanging: the caller is told, and its thread is abandoned; '
@@ -285,7 +215,7 @@ IMAGE_PARAMETERS = (
     Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
          'bits, such as 12; two values, such as 1000..5000; percentile, or percentile 2..98, of '
          'each image; auto: the fewest bits that hold all values so far', from_model=True,
-         per_stream=True, or_number=True, problem=_range_problem),
+         per_stream=True, or_number=True, parse=InputRange.parse),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30, per_stream=True),
     Spec('image_timeout', 0.0, 'Seconds after which it is an error that no image comes; 0: three '
@@ -329,7 +259,7 @@ RESULT_PARAMETERS = (
          'their pixels have no class; empty: all', from_model=True, per_stream=True),
     Spec('class_thresholds', [''], 'What score_threshold is for single classes, each a name or '
          'an id, and a score, such as person=0.6', from_model=True, per_stream=True,
-         problem=_thresholds_problem),
+         parse=lambda words: parse_class_thresholds(filter(None, words))),
     Spec('nms_agnostic', False, 'Detection: boxes of different classes suppress each other by '
          'nms_iou, too', from_model=True, per_stream=True),
     Spec('min_area', 0.0, 'Detection: boxes that are a smaller part of the image are dropped',
@@ -338,10 +268,10 @@ RESULT_PARAMETERS = (
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
     Spec('roi', [0.0, 0.0, 1.0, 1.0], 'Region of interest in parts of the width and height of the '
          'image: x1, y1, x2, y2 of a box, or x, y of three points or more; the model sees the box '
-         'around it', from_model=True, per_stream=True, problem=_roi_problem),
+         'around it', from_model=True, per_stream=True, parse=parse_roi),
     Spec('tiles', '1x1', 'Detection: columns and rows, such as 3x2, of parts of the image that '
          'the model sees one by one, for objects that are small in a large image',
-         from_model=True, per_stream=True, problem=_tiles_problem),
+         from_model=True, per_stream=True, parse=parse_tiles),
     Spec('tile_overlap', 0.2, 'The part of a tile that its neighbour sees, too', minimum=0.0,
          maximum=0.75, from_model=True, per_stream=True),
     Spec('tile_whole', False, 'Whether the whole image is one more tile, for large objects',
@@ -355,7 +285,7 @@ NODE_PARAMETERS = (
          read_only=True),
     Spec('web', '', 'Where a page for browsers shows the cameras, what is wrong, and settings: '
          'host and port, such as 127.0.0.1:8080; its URL is in the log; empty: nowhere',
-         read_only=True, problem=_place_problem),
+         read_only=True, parse=lambda value: value and host_and_port(value)),
     Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
          read_only=True),
     Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '

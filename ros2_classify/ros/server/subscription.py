@@ -23,16 +23,15 @@ import time
 from typing import Any, NamedTuple
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.intra_process import find_sender, ImageSender
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.image_waiter import (
-    no_event_callbacks, NotForExecutor, publisher_count, SubscriptionEvents, take, TakeError)
+    publisher_count, SubscriptionEvents, take, TakeError)
 from ros2_classify.ros.server.native_take import TakenMessage
 from ros2_classify.ros.server.reliability import (
-    FIXED, Handover, is_overridden, offers, ReliabilityChoice)
+    FIXED, Handover, is_overridden, offers, ReliabilityChoice, subscribe)
 
 # A subscriber that comes back at once (`ros2 topic echo --once` in a loop) must not make the
 # middleware match and unmatch the camera every time.
@@ -257,15 +256,8 @@ class ImageSubscription:
         self._wake()
 
     def _use_subscription(self, reliability: ReliabilityPolicy) -> None:
-        overridable = [QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH]
-        if self._reliability_is_overridden:
-            overridable.append(QoSPolicyKind.RELIABILITY)
-        subscription = self._node.create_subscription(
-            self.transport.msg_type, self.topic, _never_called, QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=self._queue, reliability=reliability),
-            # The node's own group would remember every subscription there has ever been.
-            callback_group=NotForExecutor(), event_callbacks=no_event_callbacks(),
-            qos_overriding_options=QoSOverridingOptions(overridable))
+        subscription = subscribe(
+            self._node, self.transport.msg_type, self.topic, self._queue, reliability)
         asked = subscription.qos_profile
         self._deep = self._queue == 1 and (
             asked.history != HistoryPolicy.KEEP_LAST or asked.depth > 1)
@@ -278,12 +270,8 @@ class ImageSubscription:
             self._subscriptions = (subscription, *self._subscriptions)
 
     @property
-    def _reliability_is_overridden(self) -> bool:
-        return is_overridden(self._node, self.topic)
-
-    @property
     def _follows(self) -> bool:
-        return self._qos == 'auto' and not self._reliability_is_overridden
+        return self._qos == 'auto' and not is_overridden(self._node, self.topic)
 
     def _best_reliability(self) -> ReliabilityPolicy:
         """Return what to subscribe with, if qos_overrides don't say."""
@@ -382,7 +370,3 @@ class ImageSubscription:
                     missing, ended=len(self._subscriptions) == 1)
                 self.lost += explained
         return missing - explained
-
-
-def _never_called(msg: Any) -> None:
-    """Stand in for the callback that rclpy asks for."""

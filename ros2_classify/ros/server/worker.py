@@ -32,8 +32,10 @@ from dataclasses import dataclass
 import threading
 import time
 import traceback
-from typing import Any, Protocol
+from typing import Any
 
+from ros2_classify.ros.server.camera_stream import CameraStream
+from ros2_classify.ros.server.image_waiter import ImageWaiter
 from ros2_classify.ros.server.inference import Drop, dropped, Inference, Outcome, Source
 from ros2_classify.ros.server.model import Model
 
@@ -46,30 +48,6 @@ _LIVELY = 1.0
 _MAX_REQUESTS = 8
 
 
-class Camera(Protocol):
-    """What a worker needs of a camera's stream."""
-
-    @property
-    def source(self) -> Any:
-        """Where images come from: `waitables`, `has_local_image`, `last_image_at`; or None."""
-
-    def take(self) -> Source | None:
-        """Take the newest image, if there is one that is wanted."""
-
-
-class Waiter(Protocol):
-    """What waits; see `ros2_classify.ros.server.image_waiter.ImageWaiter`."""
-
-    def wait(self, subscriptions: Sequence[Any], seconds: float) -> list[Any]:
-        """Wait until one of the subscriptions has an image; return those that have."""
-
-    def wake(self) -> None:
-        """End the present wait, or else the next one."""
-
-    def close(self) -> None:
-        """Free what waits."""
-
-
 class Worker:
     """
     Threads that turn images into results, until they are stopped; they close the waiter.
@@ -79,11 +57,11 @@ class Worker:
     to wait for images of other cameras, if the model takes several at once.
     """
 
-    def __init__(self, cameras: Sequence[Camera], inference: Inference, waiter: Waiter,
+    def __init__(self, cameras: Sequence[CameraStream], inference: Inference, waiter: ImageWaiter,
                  acquire_model: Callable[[], Model | Exception],
                  on_error: Callable[[Exception], Any], *, parallel: int = 1,
                  max_batch_delay: float = 0.0) -> None:
-        self._inference = inference
+        self.inference = inference
         self._waiter = waiter
         self._acquire_model = acquire_model
         self._on_error = on_error
@@ -103,19 +81,9 @@ class Worker:
             for slot in range(parallel)]
 
     @property
-    def busy_for(self) -> float:
-        """Seconds that the model has been at its oldest job; 0 if it has none."""
-        return self._inference.busy_for
-
-    @property
     def looked_at(self) -> float:
         """When a thread last looked for images (``time.monotonic``): now, while one waits."""
         return time.monotonic() if self._waiting else self._looked_at
-
-    @property
-    def busy_with(self) -> str:
-        """What the oldest job is at."""
-        return self._inference.busy_with
 
     # ---- for the executor's thread
 
@@ -154,7 +122,7 @@ class Worker:
     def abandon(self, error: Exception) -> None:
         """Stop, and leave the threads behind that don't come back from the model."""
         self._stopped.set()
-        self._finish(self._inference.abandon(error))
+        self._finish(self.inference.abandon(error))
         self._order.close()
         self.stop(0.0)
         # Only threads in the model are left, or such as are about to end.
@@ -191,12 +159,12 @@ class Worker:
                 # The frames of a camera come one after the other.
                 self._order.wait(ticket)
             try:
-                job = self._inference.run(model, sources, slot)
+                job = self.inference.run(model, sources, slot)
             except Exception as error:
                 self._finish(dropped(sources, Drop.FAILED, error))
                 raise
             self._order.wait(ticket)
-            self._finish(self._inference.outcomes(job))
+            self._finish(self.inference.outcomes(job))
         finally:
             # It may hold the last image's megabytes until the next one comes.
             model.batches[slot].clear()
@@ -217,13 +185,13 @@ class Worker:
 
     # ---- what comes next; with the lock `_taking`
 
-    def _next(self) -> tuple[Model | Exception | None, Sequence[Camera], Sequence[Source]]:
+    def _next(self) -> tuple[Model | Exception | None, Sequence[CameraStream], Sequence[Source]]:
         """Wait for images or a request; return them with the model for them, and the cameras."""
         while not self._stopped.is_set():
             if self._delay > 0.0 and self._limit > 1:
                 self._wait_for_batch()
             model = self._acquire_model()
-            cameras: Sequence[Camera] = ()
+            cameras: Sequence[CameraStream] = ()
             sources: Sequence[Source] = ()
             try:
                 self._limit = 1 if isinstance(model, Exception) else model.pipeline.max_batch
@@ -236,7 +204,7 @@ class Worker:
             self._wait(self._cameras, _LONGEST_WAIT)
         return None, (), ()
 
-    def _take(self, limit: int) -> tuple[Sequence[Camera], Sequence[Source]]:
+    def _take(self, limit: int) -> tuple[Sequence[CameraStream], Sequence[Source]]:
         """Take a request, or the newest images of different cameras: they take turns."""
         request = None if self._request_was_last else self._pop_request()
         if request is None:
@@ -248,8 +216,8 @@ class Worker:
         self._request_was_last = request is not None
         return (), () if request is None else (request,)
 
-    def _take_frames(self, limit: int) -> tuple[Sequence[Camera], Sequence[Source]]:
-        cameras: list[Camera] = []
+    def _take_frames(self, limit: int) -> tuple[Sequence[CameraStream], Sequence[Source]]:
+        cameras: list[CameraStream] = []
         frames: list[Source] = []
         self._looked_at = time.monotonic()
         for camera in tuple(self._cameras):
@@ -274,9 +242,10 @@ class Worker:
         except IndexError:
             return None
 
-    def _wait(self, cameras: Iterable[Camera], seconds: float) -> list[Camera]:
+    def _wait(self, cameras: Iterable[CameraStream], seconds: float) -> list[CameraStream]:
         """Wait for an image of one of these cameras; return early when woken up."""
-        sources = [(camera, camera.source) for camera in cameras if camera.source is not None]
+        sources = [(camera, source) for camera in cameras
+                   if (source := camera.source) is not None]
         local = [camera for camera, source in sources if source.has_local_image]
         if local:
             return local
@@ -304,7 +273,7 @@ class Worker:
                 [camera for camera in self._cameras if camera not in ready], end - now))
 
 
-def _is_lively(camera: Camera, now: float) -> bool:
+def _is_lively(camera: CameraStream, now: float) -> bool:
     source = camera.source
     last = None if source is None else source.last_image_at
     return last is not None and now - last < _LIVELY

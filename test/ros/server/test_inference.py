@@ -23,10 +23,11 @@ from ros2_classify.engines import EngineSettings
 from ros2_classify.errors import EngineError
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.pipeline import Pipeline
+from ros2_classify.ros.diagnostics.statistics import Ring
 from ros2_classify.ros.messages.image import to_image_msg
 from ros2_classify.ros.server import model as models
 from ros2_classify.ros.server.faults import EngineFaults
-from ros2_classify.ros.server.inference import Drop, Inference, InferenceStatistics
+from ros2_classify.ros.server.inference import Drop, Inference
 from ros2_classify.ros.server.model import batch_limit, load_model, Model
 from ros2_classify.ros.server.parameters import PARAMETERS, ResultSettings
 from ros2_classify.sources.image_messages import to_array
@@ -151,15 +152,15 @@ def test_a_model_that_fails_costs_its_own_batch_only():
         return colors(inputs)
 
     model, _ = make_model(publish=publish)
-    faults, statistics = EngineFaults('retry'), InferenceStatistics()
-    inference = Inference(faults, statistics)
+    faults, times = EngineFaults('retry'), Ring()
+    inference = Inference(faults, times)
     broken[0] = True
     assert run(inference, model, Source(RED), Source(GREEN)) == [
         ('FAILED', 'out of memory')] * 2
-    assert faults.total == 1 and not len(statistics.times)
+    assert faults.total == 1 and not len(times)
     broken[0] = False
     assert run(inference, model, Source(GREEN)) == ['green']
-    assert len(statistics.times) == 1
+    assert len(times) == 1
 
 
 def test_two_jobs_share_no_memory(inference):
@@ -289,8 +290,8 @@ class Hanging:
 @pytest.mark.parametrize('error', [None, EngineError('the device was reset')])
 def test_jobs_that_are_abandoned_end_once_and_count_for_nothing(error):
     model, _ = make_model(slots=2)
-    faults, statistics = EngineFaults('retry'), InferenceStatistics()
-    inference = Inference(faults, statistics)
+    faults, times = EngineFaults('retry'), Ring()
+    inference = Inference(faults, times)
     hanging = Hanging(model, 2)
     hanging.error = error
     late = [[], []]
@@ -313,7 +314,7 @@ def test_jobs_that_are_abandoned_end_once_and_count_for_nothing(error):
         thread.join(20.0)
     # Both have come back, late, with a result or with a failure.
     assert late == [[], []] and inference.busy_for == 0.0
-    assert faults.total == 0 and not len(statistics.times)
+    assert faults.total == 0 and not len(times)
 
 
 def test_a_job_that_is_done_when_another_one_is_abandoned_is_dropped(inference):
