@@ -28,13 +28,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility
 from rclpy.signals import SignalHandlerOptions
-from ros2_classify.ros.messages.image import TRANSPORTS
+from ros2_classify.ros.messages.image import IMAGE_TYPES
 from ros2_classify.ros.messages.vision import MESSAGES
 
 _SERVICE_TYPES = {f'ros2_classify_interfaces/srv/{row.service}' for row in MESSAGES.values()}
-_IMAGE_TYPES = {
-    f'sensor_msgs/msg/{transport.msg_type.__name__}': name
-    for name, transport in TRANSPORTS.items()}
 _STATE_CURES = {
     'unconfigured': 'ros2 lifecycle set {server} configure, then activate',
     'inactive': 'ros2 lifecycle set {server} activate',
@@ -108,7 +105,7 @@ def _image_fault(node: Node, waiting: Waiting) -> str:
         listens = _topics_read(node, waiting.server)
         for other, kind in listens:
             cure = (f'--ros-args -r image:={other}' if kind == own_type else
-                    f'set the parameter image_transport to {_IMAGE_TYPES[kind]}')
+                    f'set the parameter image_transport to {IMAGE_TYPES[kind]}')
             return f'the server {waiting.server} subscribes to {other} ({kind}): {cure}'
         return (f'the server {waiting.server} runs but subscribes to no images: it may still '
                 'be loading its model, or its results have no subscriber yet')
@@ -147,7 +144,7 @@ def _results_elsewhere(node: Node, waiting: Waiting) -> str:
         return ''
     # Image types are ambiguous: only types that are used for results alone count.
     types = {_type_name(row.msg_type): (task, row.topic) for task, row in MESSAGES.items()
-             if _type_name(row.msg_type) not in _IMAGE_TYPES}
+             if _type_name(row.msg_type) not in IMAGE_TYPES}
     for topic, kinds in node.get_topic_names_and_types():
         if topic in expected or not node.count_publishers(topic):
             continue
@@ -197,7 +194,7 @@ def _topics_read(node: Node, full_name: str) -> list[tuple[str, str]]:
     """Return the image topics that a node subscribes to, each with its type."""
     namespace, _, name = full_name.rpartition('/')
     return [(topic, kind) for topic, kinds in node.get_subscriber_names_and_types_by_node(
-        name, namespace or '/') for kind in kinds if kind in _IMAGE_TYPES]
+        name, namespace or '/') for kind in kinds if kind in IMAGE_TYPES]
 
 
 def _names(endpoints: Sequence[Any]) -> str:

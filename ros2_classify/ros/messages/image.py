@@ -106,11 +106,17 @@ class Transport:
     suffix: str
     to_array: Callable[[Any, int, Scale, Bridge], tuple[NDArray[Any], str]]
 
+    @property
+    def type_name(self) -> str:
+        """The message type as ROS names it."""
+        return f'sensor_msgs/msg/{self.msg_type.__name__}'
+
 
 TRANSPORTS = {
     'raw': Transport(Image, '', to_array),
     'compressed': Transport(CompressedImage, '/compressed', compressed_to_array),
 }
+IMAGE_TYPES = {transport.type_name: name for name, transport in TRANSPORTS.items()}
 
 
 def resolve_image_topic(node: Node, suffix: str, base: str = 'image') -> str:

@@ -32,7 +32,11 @@ _MAX_REPEATED, _MAX_LINES = 5, 200
 
 
 class ThrottledLog:
-    """Writes a line for each cause at most once per period, in seconds; for any thread."""
+    """
+    Writes a line for each cause at most once per period, in seconds; for any thread.
+
+    Its lines go to a `NodeLog`: rclpy's own loggers refuse two severities from one line of code.
+    """
 
     def __init__(self, period: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._period = period
@@ -53,21 +57,8 @@ class ThrottledLog:
             while len(self._causes) >= _MAX_CAUSES:
                 del self._causes[next(iter(self._causes))]
             self._causes[cause] = (now, 0)
-        _write(write, f'{text} ({hidden} more like this since the last line)' if hidden else text)
+        write(f'{text} ({hidden} more like this since the last line)' if hidden else text)
         return True
-
-
-def _write(write: Callable[[str], Any], text: str) -> None:
-    """Call each severity from its own line: rclpy refuses two severities from one line."""
-    severity = getattr(write, '__name__', '')
-    if severity == 'info':
-        write(text)
-    elif severity == 'warning':
-        write(text)
-    elif severity == 'error':
-        write(text)
-    else:
-        write(text)
 
 
 class NodeLog:
@@ -91,7 +82,7 @@ class NodeLog:
         """Return all else from the logger itself."""
         return getattr(self._log, name)
 
-    # rclpy needs a line of code per severity.
+    # rclpy refuses two severities from one line of code.
 
     def debug(self, message: object, **options: Any) -> bool:
         """Write a line for developers."""
@@ -181,10 +172,7 @@ class _Bridge(logging.Handler):
         self.log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; rclpy needs a line of code per severity."""
-        if record.levelno >= logging.ERROR:
-            self.log.error(record.getMessage())
-        elif record.levelno >= logging.WARNING:
-            self.log.warning(record.getMessage())
-        else:
-            self.log.info(record.getMessage())
+        """Log a record."""
+        write = (self.log.error if record.levelno >= logging.ERROR else
+                 self.log.warning if record.levelno >= logging.WARNING else self.log.info)
+        write(record.getMessage())

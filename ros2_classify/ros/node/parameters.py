@@ -34,6 +34,8 @@ from ros2_classify.limits import shown
 from ros2_classify.ros.node.command_line import undeclared
 from ros2_classify.ros.node.spec import is_numbers, problem, Spec, type_of, Value, with_off
 
+Setter = Callable[[Sequence[Parameter]], Awaitable[SetParametersResult]]
+
 
 class Parameters:
     """Declares a table and reads it; OptionsError if a value given at start isn't allowed."""
@@ -43,7 +45,8 @@ class Parameters:
         self._specs: dict[str, Spec] = {}
         # Values that the user has not set: a parameter that differs was set by the user.
         self._untouched: dict[str, Value] = {}
-        refuse_unreadable_requests(node)
+        self._set: Setter = self._set_at_once
+        _replace_setters(node, lambda parameters: self._set(parameters))
         self._on_change: Callable[[], None] = lambda: None
         # While values are set that have been checked together.
         self._checked = False
@@ -83,6 +86,17 @@ class Parameters:
             self._checked = False
         if not result.successful:
             raise OptionsError(f'{", ".join(values)} cannot be set: {result.reason}')
+
+    def handle_requests(self, set_atomically: Setter) -> None:
+        """
+        Have a coroutine set what clients ask for, all parameters or none.
+
+        It runs in the executor's thread, and again before an earlier call has ended.
+        """
+        self._set = set_atomically
+
+    async def _set_at_once(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        return self._node.set_parameters_atomically(list(parameters))
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Set the function to call after parameters have changed, in the executor's thread."""
@@ -194,50 +208,6 @@ def _descriptor(spec: Spec) -> ParameterDescriptor:
     return descriptor
 
 
-_Callback = Callable[[Any, Any], Any]
-
-
-def refuse_unreadable_requests(node: Node) -> None:
-    """Make a node's parameter services refuse requests that they can't read."""
-    guards = {'/set_parameters': _each, '/set_parameters_atomically': _all}
-    for service in node.services:
-        guard = guards.get(service.srv_name[service.srv_name.rfind('/'):])
-        if guard is not None:
-            service.callback = guard(service.callback, node)
-
-
-def _each(callback: _Callback, node: Node) -> _Callback:
-    """Set the parameters one by one, each with its own result."""
-    def guarded(request: Any, response: Any) -> Any:
-        for parameter in request.parameters:
-            try:
-                if keeps(node, parameter):
-                    response.results.append(SetParametersResult(successful=True))
-                    continue
-                result = callback(
-                    SetParameters.Request(parameters=[parameter]), SetParameters.Response())
-                response.results += [
-                    _explained(each, node, [parameter]) for each in result.results]
-            except Exception as error:  # noqa: B902 - the client always gets a response
-                response.results.append(_refusal(error))
-        return response
-    return guarded
-
-
-def _all(callback: _Callback, node: Node) -> _Callback:
-    """Set all parameters at once."""
-    def guarded(request: Any, response: Any) -> Any:
-        try:
-            request.parameters = [each for each in request.parameters if not keeps(node, each)]
-            response = callback(request, response)
-            response.result = _explained(response.result, node, request.parameters)
-            return response
-        except Exception as error:  # noqa: B902 - the client always gets a response
-            response.result = _refusal(error)
-            return response
-    return guarded
-
-
 def keeps(node: Node, msg: Any) -> bool:
     """
     Tell whether a request sets a read-only parameter to the value that it has.
@@ -246,11 +216,6 @@ def keeps(node: Node, msg: Any) -> bool:
     """
     return node.has_parameter(msg.name) and node.describe_parameter(msg.name).read_only and (
         node.get_parameter_or(msg.name).get_parameter_value() == msg.value)
-
-
-def _refusal(error: Exception) -> SetParametersResult:
-    reason = str(error) or type(error).__name__
-    return SetParametersResult(successful=False, reason=f'the request cannot be read: {reason}')
 
 
 def _explained(
@@ -264,16 +229,8 @@ def _explained(
     return result
 
 
-Setter = Callable[[Sequence[Parameter]], Awaitable[SetParametersResult]]
-
-
-def replace_setters(node: Node, set_atomically: Setter) -> None:
-    """
-    Handle a node's services that set parameters with a coroutine, before clients find them.
-
-    `set_atomically` sets all parameters or none. It runs in the executor's thread, and again
-    before an earlier call has ended.
-    """
+def _replace_setters(node: Node, set_atomically: Setter) -> None:
+    """Handle a node's services that set parameters with a coroutine, before clients find them."""
     async def each(request: Any, response: Any) -> Any:
         for msg in request.parameters:
             response.results.append(

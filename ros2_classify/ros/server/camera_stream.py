@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 import threading
@@ -34,7 +34,7 @@ from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.server.clips import CameraClips, QUEUE
-from ros2_classify.ros.server.image_monitor import ImageMonitor, LossMonitor, RateLimit
+from ros2_classify.ros.server.image_monitor import ImageMonitor, RateLimit
 from ros2_classify.ros.server.inference import Drop, Outcome
 from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
@@ -42,44 +42,13 @@ from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
 from ros2_classify.ros.server.parameters import ResultSettings
 from ros2_classify.ros.server.publishers import KeepOutput, PageOutput, Publishers
+from ros2_classify.ros.server.stream_issues import StreamIssues
 from ros2_classify.ros.server.stream_parameters import StreamNames, StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
-from ros2_classify.ros.server.topic_diagnosis import (
-    explain_losses, explain_memory, explain_silence)
+from ros2_classify.ros.server.topic_diagnosis import explain_silence
 from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.tracking import EventsOutput, seconds_of, Tracking
-
-# Seconds without an image until the cause is told: if the graph shows it or the images' rate is
-# known; if it is not; and until it is told again. Slow cameras have this many of their intervals.
-_SILENCE = 5.0
-_SILENCE_UNMEASURED = 10.0
-_SILENCE_AGAIN = 10.0
-_INTERVALS = 3.0
-# The least number of seconds in which images came and no result left.
-_UNSERVED = 5.0
-# Seconds until the shared memory is looked at again.
-_MEMORY_AGAIN = 10.0
-# Causes that the graph does not show.
-_JUST_SILENT = ('no_image', 'no_local_image')
-
-
-class Unserved:
-    """Counts for how long images have come without a single result."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._base = (0, 0)
-        self._since: float | None = None
-
-    def look(self, received: int, results: int) -> float:
-        """Return the seconds, from the counts so far."""
-        if results != self._base[1] or received == self._base[0]:
-            self._base, self._since = (received, results), None
-            return 0.0
-        now = self._clock()
-        if self._since is None:
-            self._since = now
-        return now - self._since
+from std_srvs.srv import SetBool
 
 
 class Frame(NamedTuple):
@@ -160,8 +129,6 @@ class CameraStream:
         self._throttled = ThrottledLog()
         self._names = names
         self._to_array = TRANSPORTS[names.transport].to_array
-        self._memory: Issue | None = None
-        self._memory_at = 0.0
         self._source: ImageSubscription | None = None
         self.enabled = True
         self._max_rate = 0.0
@@ -228,13 +195,10 @@ class CameraStream:
         self._newest = None
         self.clips.reset()
         self._rate_limit = RateLimit()
-        self._losses = LossMonitor()
         self._depth = self._depth_reader(ALL_BITS)
         # What is wrong, as `on_timer` saw it last.
         self.issues: list[Issue] = []
-        self._unserved = Unserved()
-        self._told_again_after = 0.0
-        self._missed = False
+        self._watch = StreamIssues(self._node, self.topic, self.monitor, self._throttled)
 
     @property
     def topic(self) -> str:
@@ -399,97 +363,24 @@ class CameraStream:
             settings = self._settings(model)
             self.publishers.announce_threshold(model.labels, settings.options.score_threshold)
             source.ask_for_events()
-            self.issues = self._look(source, settings.image_timeout, limit)
+            self.issues = self._find_issues(source, settings.image_timeout, limit)
         except Exception as error:  # noqa: B902 - only words are lost
             self._throttled(self._log.error, f'unexpected {type(error).__name__}: {error}')
 
-    def _look(self, source: ImageSubscription, timeout: float, limit: float) -> list[Issue]:
-        """Find what is wrong; log it unless that has just been done."""
+    def _find_issues(
+            self, source: ImageSubscription, timeout: float, limit: float) -> list[Issue]:
         if not self.enabled:
             return [find('disabled', topic=self.topic, service=self.enable_service)]
-        silent_for = self._silent_for(source)
-        found = []
-        lost = self._losses.judge(
-            self.counters.received, source.lost, changing=source.changing)
-        if self._losses.symptom and source.subscribed:
-            found.append(explain_losses(self._losses.symptom, source))
-        if lost and found:
-            self._log.warning(found[0].text)
-            # Why none comes is said as well.
-            self._told_again_after = max(self._told_again_after, silent_for + _SILENCE_AGAIN)
-        if time.monotonic() >= self._memory_at:
-            self._memory_at = time.monotonic() + _MEMORY_AGAIN
-            self._memory = explain_memory(self._node, source)
-        if self._memory is not None:
-            found.append(self._memory)
-            self._throttled(self._log.warning, self._memory.text, 'memory')
-        unserved_for = self._unserved.look(
-            self.counters.received - self.counters.no_subscribers - self.counters.over_rate,
-            self.counters.results + self.counters.between)
-        if not self.wanted:
-            self._missed = False
-            # What was seen before this node left the topic is the past.
-            return [*found, self._idle(source)]
-        why = self._silence(source, silent_for, timeout)
-        if why is not None:
-            self._missed = True
-            found.insert(0, why)
-            if silent_for >= self._told_again_after:
-                self._log.warning(why.text)
-                self._told_again_after = silent_for + _SILENCE_AGAIN
-            return found
-        self._told_again_after = 0.0
-        if self._missed and source.last_image_at is not None:
-            self._missed = False
-            self.monitor.interruptions += 1
-            self._log.info(f'images come on {self.topic} again')
-        if unserved_for > max(_UNSERVED, limit):
-            reason = (self.monitor.last_unusable or self.last_error
-                      or 'see the status of the inference')
-            found.insert(0, find(
-                'no_results', topic=self.topic, seconds=unserved_for, reason=reason))
-            self._throttled(self._log.error, found[0].text, 'no_results')
+        more = []
         if reason := self.clips.problem.removeprefix('no complete clip: '):
-            found.append(find('clip_incomplete', topic=self.topic, reason=reason))
+            more.append(find('clip_incomplete', topic=self.topic, reason=reason))
         if self._depth.problem:
-            found.append(find('value_range', topic=self.topic, reason=self._depth.problem))
-        for issue in self.monitor.issues():
-            found.append(issue)
-            # Unusable images are logged one by one; the others have results all the same.
-            if issue.key != 'unusable':
-                self._throttled(self._log.info, issue.text, issue.key)
-        return found
-
-    def _silence(
-            self, source: ImageSubscription, silent_for: float, timeout: float) -> Issue | None:
-        """Return why no image comes, if that has lasted long enough for this camera."""
-        # What the middleware tells needs no patience.
-        refused = source.incompatible_policy and source.last_image_at is None
-        if not source.subscribed or not refused and silent_for < min(
-                _SILENCE, timeout or _SILENCE):
-            return None
-        why = explain_silence(self._node, source, silent_for)
-        if why.key in _JUST_SILENT and not self._missed and (
-                silent_for < (timeout or self._usual_timeout())):
-            return None
-        return why
-
-    def _usual_timeout(self) -> float:
-        interval = self.monitor.interval
-        return _SILENCE_UNMEASURED if interval is None else max(_SILENCE, _INTERVALS * interval)
-
-    def _silent_for(self, source: ImageSubscription) -> float:
-        """Return for how many seconds somebody has looked for an image in vain."""
-        # While all threads are in the model nobody looks, and an image may be waiting.
-        looked_at = time.monotonic() if source.is_local else self._looked_at()
-        return looked_at - max(source.subscribed_at, source.last_image_at or 0.0)
-
-    def _idle(self, source: ImageSubscription) -> Issue:
-        also = '' if source.is_local or self._node.count_publishers(self.topic) else (
-            f'; nobody publishes on {self.topic} either')
-        return find(
-            'nobody_listens', topics=', '.join(self.publishers.topics), topic=self.topic,
-            also=also)
+            more.append(find('value_range', topic=self.topic, reason=self._depth.problem))
+        return self._watch.look(
+            source, self.counters, unheard=() if self.wanted else self.publishers.topics,
+            # While all threads are in the model nobody looks, and an image may be waiting.
+            looked_at=time.monotonic() if source.is_local else self._looked_at(),
+            timeout=timeout, limit=limit, last_error=self.last_error, more=more)
 
     # ---- in a worker's threads
 
@@ -637,3 +528,27 @@ class CameraStream:
     def __str__(self) -> str:
         """Return what was counted, in a line for people."""
         return '; '.join(filter(None, [str(self.counters), str(self.latencies)]))
+
+
+class EnableService:
+    """The service ``~/enable`` of some streams: they stop to subscribe, the model stays."""
+
+    def __init__(self, node: Node, name: str, streams: Sequence[CameraStream],
+                 log: Callable[[str], Any]) -> None:
+        self._node = node
+        self._streams = streams
+        self._log = log
+        self._service = node.create_service(SetBool, name, self._set)
+
+    def _set(self, request: Any, response: Any) -> Any:
+        for stream in self._streams:
+            stream.enable(bool(request.data))
+        topics = ', '.join(stream.topic for stream in self._streams)
+        word = 'enabled' if request.data else 'disabled'
+        response.success, response.message = True, f'{word}: {topics}'
+        self._log(f'{word} by {self._service.srv_name}: {topics}')
+        return response
+
+    def destroy(self) -> None:
+        """Take the service away."""
+        self._node.destroy_service(self._service)

@@ -17,11 +17,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 import time
 from typing import Any
 
-from rclpy.node import Node
 from ros2_classify.ros.diagnostics.issues import find, Issue, Level
 
 # Seconds that something which happened once is shown.
@@ -190,29 +189,3 @@ class RateLimit:
             return False
         self._due += period
         return True
-
-
-class EnableService:
-    """The service ``~/enable`` of some streams: they stop to subscribe, the model stays."""
-
-    def __init__(self, node: Node, name: str, streams: Sequence[Any],
-                 log: Callable[[str], Any]) -> None:
-        from std_srvs.srv import SetBool
-
-        self._node = node
-        self._streams = streams
-        self._log = log
-        self._service = node.create_service(SetBool, name, self._set)
-
-    def _set(self, request: Any, response: Any) -> Any:
-        for stream in self._streams:
-            stream.enable(bool(request.data))
-        topics = ', '.join(stream.topic for stream in self._streams)
-        word = 'enabled' if request.data else 'disabled'
-        response.success, response.message = True, f'{word}: {topics}'
-        self._log(f'{word} by {self._service.srv_name}: {topics}')
-        return response
-
-    def destroy(self) -> None:
-        """Take the service away."""
-        self._node.destroy_service(self._service)

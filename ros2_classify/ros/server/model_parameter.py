@@ -30,7 +30,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from ros2_classify.errors import OptionsError, Ros2ClassifyError
-from ros2_classify.ros.node.parameters import Parameters, replace_setters
+from ros2_classify.ros.node.parameters import Parameters
 from ros2_classify.ros.server.model import difference, Model
 from ros2_classify.ros.server.model_loader import LoadCancelledError, LoadingModel
 from ros2_classify.ros.server.model_policy import ModelPolicy
@@ -88,7 +88,7 @@ class ModelParameter:
         self._initial = settings[_NAME]
         self._chosen = ''
         settings.guard(self._problem_with)
-        replace_setters(node, self.set)
+        settings.handle_requests(self.set)
 
     def give_up(self, reason: str) -> None:
         """Refuse the change in progress, if there is one, for this reason."""

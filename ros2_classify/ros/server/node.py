@@ -38,10 +38,9 @@ from ros2_classify.ros.node import process as runtime
 from ros2_classify.ros.node.lifecycle_node import ManagedNode
 from ros2_classify.ros.node.logging import ThrottledLog
 from ros2_classify.ros.node.parameters import Parameters
-from ros2_classify.ros.server.camera_stream import CameraStream
+from ros2_classify.ros.server.camera_stream import CameraStream, EnableService
 from ros2_classify.ros.server.diagnostics import ServerReport
 from ros2_classify.ros.server.faults import EngineFaults
-from ros2_classify.ros.server.image_monitor import EnableService
 from ros2_classify.ros.server.image_waiter import check_rclpy, ImageWaiter
 from ros2_classify.ros.server.inference import Inference
 from ros2_classify.ros.server.look import Looking, LookService, LookUntilAction

@@ -25,15 +25,12 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import qos_check_compatible, QoSCompatibility, ReliabilityPolicy
 from ros2_classify.ros.diagnostics.issues import find, Issue
-from ros2_classify.ros.messages.image import TRANSPORTS
+from ros2_classify.ros.messages.image import IMAGE_TYPES, TRANSPORTS
 from ros2_classify.ros.node.dds_profile import profile_file, variable
 from ros2_classify.ros.server.shared_memory import obstacle
 from ros2_classify.ros.server.subscription import ImageSubscription
 
 _NAMED_TOPICS = 5
-_TYPES = {
-    f'sensor_msgs/msg/{transport.msg_type.__name__}': name
-    for name, transport in TRANSPORTS.items()}
 # What rclpy's comparison of two profiles says, and the policy that it speaks of.
 _POLICIES = {'effort': 'RELIABILITY', 'ransient': 'DURABILITY', 'eadline': 'DEADLINE',
              'iveliness': 'LIVELINESS', 'lease': 'LIVELINESS'}
@@ -44,15 +41,15 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
     topic = source.topic
     if source.is_local:
         return find('no_local_image', topic=topic, seconds=silent_for)
-    wanted = f'sensor_msgs/msg/{source.transport.msg_type.__name__}'
+    wanted = source.transport.type_name
     publishers = node.get_publishers_info_by_topic(topic)
     matching = [publisher for publisher in publishers if publisher.topic_type == wanted]
     if publishers and not matching:
         found = publishers[0].topic_type
         if source.listed:
             cure = 'correct the parameter image_topics'
-        elif found in _TYPES:
-            cure = f'set the parameter image_transport to {_TYPES[found]}'
+        elif found in IMAGE_TYPES:
+            cure = f'set the parameter image_transport to {IMAGE_TYPES[found]}'
         else:
             cure = 'remap "image" to a topic of images'
         return find('wrong_type', topic=topic, found=found, kind=wanted, cure=cure)
@@ -66,16 +63,13 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
                 'incompatible_qos', publisher=_name(publisher), topic=topic,
                 policy=source.incompatible_policy or _policy(reason),
                 reason=_first_line(reason), cure=_qos_cure(reason))
-    names = ', '.join(_name(publisher) for publisher in matching)
     kind, words = _obstacle(node, source, matching)
-    facts = {'publishers': names, 'topic': topic, 'seconds': silent_for}
+    facts = {'publishers': ', '.join(map(_name, matching)), 'topic': topic, 'seconds': silent_for}
     if kind == 'user':
         return find('other_user', **facts, words=words)
     if kind == 'container':
         return find('other_container', **facts, words=words)
-    return find(
-        'no_image', publishers=names, topic=topic, seconds=silent_for,
-        cure=_loss_cure(source))
+    return find('no_image', **facts, cure=_loss_cure(source))
 
 
 def explain_losses(lost: str, source: ImageSubscription) -> Issue:
@@ -127,30 +121,19 @@ def _alternatives(node: Node, source: ImageSubscription) -> str:
     own = {name for name, _ in node.get_publisher_names_and_types_by_node(
         node.get_name(), node.get_namespace())}
     found = [name for name, kind in topics.items()
-             if kind in _TYPES and name not in own and node.count_publishers(name)]
+             if kind in IMAGE_TYPES and name not in own and node.count_publishers(name)]
     if not found:
         return 'there is no topic of images; is the camera running, with the same ROS_DOMAIN_ID?'
-    close = _closest(source.topic, found)
+    close = sorted(found, reverse=True, key=lambda name: difflib.SequenceMatcher(
+        None, source.topic, name).ratio())[:_NAMED_TOPICS]
     if source.listed:
         return f'topics of images are {", ".join(close)}; name them in image_topics'
-    cure = f'-r image:={_base(close[0], topics[close[0]])}'
-    other = _TYPES[topics[close[0]]]
+    other = IMAGE_TYPES[topics[close[0]]]
+    # The suffix is added by itself.
+    cure = f'-r image:={close[0].removesuffix(TRANSPORTS[other].suffix)}'
     if TRANSPORTS[other] is not source.transport:
         cure += f' -p image_transport:={other}'
     return f'topics of images are {", ".join(close)}; to take the first: --ros-args {cure}'
-
-
-def _closest(topic: str, names: Iterable[str]) -> list[str]:
-    """Return a few names, those most like the topic's first."""
-    def likeness(name: str) -> float:
-        return difflib.SequenceMatcher(None, topic, name).ratio()
-    return sorted(names, key=likeness, reverse=True)[:_NAMED_TOPICS]
-
-
-def _base(name: str, kind: str) -> str:
-    """Return the name to remap ``image`` to: without the suffix that is added by itself."""
-    suffix = TRANSPORTS[_TYPES[kind]].suffix
-    return name[:-len(suffix)] if suffix and name.endswith(suffix) else name
 
 
 def _name(publisher: Any) -> str:

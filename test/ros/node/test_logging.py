@@ -56,7 +56,7 @@ def test_one_log_writes_in_every_severity(ros):
 
     # rclpy refuses a place in the code that changes its severity; the threads of a server that
     # first said one thing and then the other came to their end by it.
-    logger = get_logger('test_throttle')
+    logger = NodeLog(get_logger('test_throttle'))
     log = ThrottledLog()
     for number, write in enumerate([
             logger.warning, logger.error, logger.info, logger.fatal, logger.warning]):

@@ -89,7 +89,6 @@ class Server:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(model_loader, 'Future', Outcome)
-        monkeypatch.setattr(model_parameter, 'replace_setters', self._keep)
         monkeypatch.setattr(model_parameter, 'difference', lambda old, new: self.difference)
         monkeypatch.setattr(model_parameter, 'model_defaults', lambda options: {})
         self.loader = ModelLoader(Stop(), lambda: 0.0)
@@ -110,12 +109,13 @@ class Server:
             set_parameters_atomically=lambda parameters: SetParametersResult(
                 successful=not self.refusal, reason=self.refusal))
         settings: Any = Settings(
-            guard=lambda problem_with: None, followed=lambda defaults: {},
+            handle_requests=self._keep, guard=lambda problem_with: None,
+            followed=lambda defaults: {},
             check_model_defaults=lambda defaults: None,
             set_model_defaults=lambda defaults: None)
         self.parameter = ModelParameter(node, settings, self)
 
-    def _keep(self, node: Any, set_atomically: Any) -> None:
+    def _keep(self, set_atomically: Any) -> None:
         self._set = set_atomically
 
     def load(self, name: str = '') -> Any:
