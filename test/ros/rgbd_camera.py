@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from ros_process import DEADLINE, Peer
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
 
 FOCAL = 500.0
 
@@ -62,11 +63,9 @@ class RgbdCamera:
              encoding: str = '', with_info: bool = True) -> Any:
         """Publish all three; the depth is older by `behind` nanoseconds. Return the header."""
         self._count += 1
-        width, height = self.size
-        image = Image(width=width, height=height, step=3 * width, encoding='rgb8')
-        image.data = array('B', bytes(3 * width * height))
-        image.header.frame_id = 'eye'
-        image.header.stamp.sec, image.header.stamp.nanosec = 1000 + self._count, 500_000_000
+        header = Header(frame_id='eye')
+        header.stamp.sec, header.stamp.nanosec = 1000 + self._count, 500_000_000
+        image = self.image(header)
         self.info.header = image.header
         if with_info:
             self._info.publish(self.info)
@@ -80,6 +79,13 @@ class RgbdCamera:
         self._depth.publish(msg)
         self._image.publish(image)
         return image.header
+
+    def image(self, header: Any) -> Image:
+        """Return a black image."""
+        width, height = self.size
+        image = Image(header=header, width=width, height=height, step=3 * width, encoding='rgb8')
+        image.data = array('B', bytes(3 * width * height))
+        return image
 
     def until(self, what: Any, depth: np.ndarray, **how: Any) -> Any:
         """Publish until something holds; return it."""

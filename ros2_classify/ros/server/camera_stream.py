@@ -50,6 +50,9 @@ from ros2_classify.ros.server.trace import Trace
 from ros2_classify.ros.server.tracking import EventsOutput, seconds_of, Tracking
 from std_srvs.srv import SetBool
 
+# Seconds for which what positions take stays subscribed after a request for some.
+_POSITIONS_AGAIN = 10.0
+
 
 class Frame(NamedTuple):
     """An image that a stream has taken, and when it came (`time.perf_counter`)."""
@@ -99,6 +102,10 @@ def _queue(model: Model) -> int:
 
 class Watcher(Protocol):
     """Who looks at a stream's results beside the subscribers; called in a worker's thread."""
+
+    @property
+    def in_metres(self) -> bool:
+        """Whether it wants the objects' positions."""
 
     def result(self, published: Published, age: float | None) -> None:
         """Take a result, and the seconds by its stamp when the image came; None without one."""
@@ -155,6 +162,7 @@ class CameraStream:
         self._watchers: tuple[Watcher, ...] = ()
         # The newest result, and when its image came, without the image's megabytes.
         self._newest: tuple[Published, float] | None = None
+        self._positions_until = 0.0
         self.locator = Locator(node, names.topic, names.namespace, parameters) if (
             model.pipeline.task == 'detection' and Locator.is_on(parameters)) else None
         if idle := without_effect(parameters, model.pipeline.task):
@@ -229,6 +237,11 @@ class CameraStream:
     def wanted(self) -> bool:
         """Whether anybody wants results."""
         return self.enabled and (bool(self._watchers) or self.publishers.wanted)
+
+    @property
+    def _wanted_in_metres(self) -> bool:
+        return (self.publishers.wanted_in_metres or time.monotonic() < self._positions_until
+                or any(watcher.in_metres for watcher in self._watchers))
 
     # ---- in the executor's thread
 
@@ -316,7 +329,7 @@ class CameraStream:
         try:
             source.update(self.wanted)
             if self.locator is not None:
-                self.locator.update(self.enabled and self.publishers.wanted_in_metres)
+                self.locator.update(self.enabled and self._wanted_in_metres)
         except Exception as error:  # noqa: B902 - the middleware refused; the node lives on
             self._throttled(
                 self._log.error, f'cannot subscribe to {source.topic}: {error}', 'subscribe')
@@ -329,6 +342,11 @@ class CameraStream:
     def unwatch(self, watcher: Watcher) -> None:
         """End what `watch` began."""
         self._watchers = tuple(each for each in self._watchers if each is not watcher)
+
+    def ask_for_positions(self) -> None:
+        """Subscribe to what positions take, if there are any, for a while."""
+        self._positions_until = time.monotonic() + _POSITIONS_AGAIN
+        self.update()
 
     def newest(self) -> tuple[Published, float] | None:
         """Return the newest result, without pixels, and how many seconds ago its image was."""

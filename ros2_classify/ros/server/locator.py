@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -68,6 +69,35 @@ class Located:
     covariances: Floats | None = None
     front: tuple[int, int] = (0, 1)
 
+    def select(self, rows: np.ndarray) -> Located:
+        """Return what these rows of the result, in increasing order, have."""
+        kept = np.isin(self.rows, rows)
+        covariances = None if self.covariances is None else self.covariances[kept]
+        return replace(
+            self, result=self.result.select(rows), covariances=covariances,
+            rows=np.searchsorted(rows, self.rows[kept]), **{name: getattr(self, name)[kept] for name in (
+                'points', 'centers', 'sizes', 'orientations', 'distances')})
+
+
+class Places(NamedTuple):
+    """
+    Where the objects of a result are.
+
+    `result` has the positions from the camera; `located` is None if not a single object could
+    have a position, for a reason that has nothing to do with them: to publish none would say
+    that nothing is there. `missing` says of each object why it has none; '' if it has one.
+    """
+
+    result: Detections
+    located: Located | None
+    missing: Sequence[str]
+
+    def select(self, rows: np.ndarray) -> Places:
+        """Return those of these rows, in increasing order."""
+        return Places(
+            self.result.select(rows), self.located and self.located.select(rows),
+            [self.missing[row] for row in rows.tolist()])
+
 
 def sample() -> Located:
     """Return two objects with an id and without one, to try how messages are written."""
@@ -102,7 +132,7 @@ class Locator:
     """
     Finds positions for the results of one camera.
 
-    The executor's thread calls `update`, and a worker's threads the rest, one at a time.
+    The executor's thread calls `update`; any thread may ask for positions.
     """
 
     def __init__(self, node: Node, topic: str, namespace: str | None,
@@ -133,6 +163,8 @@ class Locator:
                 f'ground_frame is {self._ground}, but tf2_ros is not installed: install the '
                 'package tf2_ros of your ROS distribution (ros-<distro>-tf2-ros-py), or leave '
                 'ground_frame empty')
+        # A request about the camera may be worked on beside its images.
+        self._locating = threading.Lock()
         self._camera: tuple[Any, CameraModel] | None = None
         self._recent: dict[str, tuple[float, Issue]] = {}
         self.located = 0
@@ -172,32 +204,25 @@ class Locator:
             found.append(find('no_tf2', target=self._target))
         return found
 
-    # ---- in a worker's threads
+    # ---- in any thread
 
-    def __call__(self, result: Detections, header: Any, lower_edge: float | None = None,
-                 ) -> tuple[Detections, Located | None]:
-        """
-        Return a result with the positions from the camera, and those that are published.
+    def __call__(self, result: Detections, header: Any, lower_edge: float | None = None) -> Places:
+        """Find the objects; `lower_edge` is where a region of interest ends, in pixels."""
+        with self._locating:
+            try:
+                return self._locate(result, header, lower_edge)
+            except _Problem as problem:
+                self._tell(problem.issue, len(result))
+                return Places(result, None, [problem.issue.text] * len(result))
 
-        `lower_edge` is where a region of interest ends, in pixels.
-
-        The second one is None where not a single object could have a position, for a reason
-        that has nothing to do with them: to publish none would say that nothing is there.
-        """
-        try:
-            return self._locate(result, header, lower_edge)
-        except _Problem as problem:
-            self._tell(problem.issue, len(result))
-        return result, None
-
-    def _locate(self, result: Detections, header: Any, lower_edge: float | None,
-                ) -> tuple[Detections, Located | None]:
+    def _locate(self, result: Detections, header: Any, lower_edge: float | None) -> Places:
         target = self._target if self._has_tf else ''
         frame = target or self._ground or header.frame_id
         if not len(result):
             none = np.zeros((0, 3))
-            return result, Located(
-                result, frame, np.zeros(0, int), none, none, none, np.zeros((0, 4)), np.zeros(0))
+            return Places(result, Located(
+                result, frame, np.zeros(0, int), none, none, none, np.zeros((0, 4)), np.zeros(0)),
+                ())
         if not stamp_of(header):
             raise _Problem(find('positions_unstamped', topic=self._topic))
         camera = self._model(result)
@@ -217,13 +242,17 @@ class Locator:
             turns = None
             if target and target != header.frame_id:
                 moved = self._matrix(target, header.frame_id, header.stamp)
-        for reason in where.missing:
+        missing = [''] * len(result)
+        for row, reason in enumerate(where.missing):
             if reason is not None:
-                self._tell(_ALONE[reason.key](self._topic, reason.number), 1)
+                issue = _ALONE[reason.key](self._topic, reason.number)
+                self._tell(issue, 1)
+                missing[row] = issue.text
         known = where.known
         self.located += int(known.sum())
-        return result.with_positions(inside), published(
-            result, frame, where, known, turns, moved)
+        return Places(
+            result.with_positions(inside), published(result, frame, where, known, turns, moved),
+            missing)
 
     def _model(self, result: Detections) -> CameraModel:
         info = self.source.info

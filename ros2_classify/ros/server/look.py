@@ -36,12 +36,13 @@ from rclpy.task import Future
 from ros2_classify.errors import OptionsError
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.image import TRANSPORTS
-from ros2_classify.ros.messages.vision import load_type, MESSAGES, to_msg
+from ros2_classify.ros.messages.vision import load_type
 from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.looking import (
     COULD_NOT_LOOK, FOUND, NOT_FOUND, Question, Sight, Tally, times_problem)
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Published
+from ros2_classify.ros.server.responses import fill_places, fill_result
 
 _TIMEOUT = 5.0
 _LONGEST = 86400.0
@@ -87,6 +88,11 @@ class Search:
             seconds, self._time_is_up, callback_group=ReentrantCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         stream.watch(self)
+
+    @property
+    def in_metres(self) -> bool:
+        """Whether it wants the objects' positions."""
+        return self.question.positions
 
     def result(self, published: Published, age: float | None) -> None:
         """Look at a result; `age` is the seconds by its stamp when the image came."""
@@ -168,6 +174,11 @@ class Looking:
             return found
         if not found.enabled:
             return find('disabled', topic=found.topic, service=found.enable_service).text
+        if question.positions and found.locator is None:
+            return f'{found.topic} gives no positions: ' + (
+                'set depth_topic or ground_frame, see docs/distances.md'
+                if model.pipeline.task == 'detection' else
+                f'the model is for {model.pipeline.task}, and they are for detection')
         # Of what the stream's filter drops, no image would tell anything.
         kept = model.settings.of(found.prefix).options.classes
         labels = model.labels.items() if model.labels else ()
@@ -196,12 +207,12 @@ class Looking:
             if problem := _unknown(search.question, model):
                 search.end(f'the model has been replaced: {problem}')
 
-    def prefix_of(self, name: str) -> str:
-        """Return the prefix of the parameters of a stream; OptionsError if there is none."""
+    def camera_of(self, name: str) -> CameraStream:
+        """Return the stream of a topic, or of a namespace of results; else OptionsError."""
         found = self._find(name)
         if isinstance(found, str):
             raise OptionsError(found)
-        return found.prefix
+        return found
 
     def _find(self, name: str) -> CameraStream | str:
         """Return the stream of a topic, or of a namespace of results; or why there is none."""
@@ -226,11 +237,16 @@ def _plain(name: str | None) -> str | None:
     return None if name is None else name.removesuffix(_COMPRESSED).strip('/')
 
 
+def _question(asked: Any) -> Question:
+    # An older package of interfaces has no positions.
+    return Question(tuple(asked.classes), asked.max_age, getattr(asked, 'positions', False))
+
+
 def fill(message: Any, sight: Sight) -> None:
-    """Put the result that was looked at into a response, in the field of its task."""
+    """Put the result that was looked at into a response."""
     if sight.result is not None:
-        setattr(message, MESSAGES[sight.result.task].topic,
-                to_msg(sight.result, sight.header, sight.class_id))
+        fill_result(message, sight.result, sight.header, sight.class_id)
+        fill_places(message, sight.places, sight.header, sight.class_id)
 
 
 class LookService:
@@ -245,7 +261,7 @@ class LookService:
             service_type, '~/look', self._look, callback_group=ReentrantCallbackGroup())
 
     async def _look(self, request: Any, response: Any) -> Any:
-        question = Question(tuple(request.classes), request.max_age)
+        question = _question(request)
         search = self._looking.begin(request.stream, question, request.timeout or _TIMEOUT)
         if isinstance(search, str):
             response.outcome, response.message = COULD_NOT_LOOK, search
@@ -262,12 +278,15 @@ class LookService:
     async def _outcome(self, search: Search, question: Question, response: Any) -> tuple[int, str]:
         topic = search.stream.topic
         newest = search.stream.newest() if question.max_age else None
-        if newest is not None and (sight := question.recall(*newest)) is not None:
+        if newest is not None and (sight := question.recall(*newest)) is not None and (
+                sight.placed or not question.positions):
             fill(response, sight)
             return FOUND, _seen(sight, topic)
-        problem = ''
+        problem, unplaced = '', None
         while (sight := await search.next_sight()) is not None:
-            if not sight.problem:
+            if sight.seen and question.positions and not sight.placed:
+                unplaced = sight
+            elif not sight.problem:
                 fill(response, sight)
                 if sight.seen:
                     return FOUND, _seen(sight, topic)
@@ -275,6 +294,9 @@ class LookService:
             problem = sight.problem
             if sight.final:
                 break
+        if unplaced is not None:
+            fill(response, unplaced)
+            return FOUND, f'{_seen(unplaced, topic)}, without a position: {_why(unplaced)}'
         return COULD_NOT_LOOK, search.ended or problem or search.why_nothing()
 
     def destroy(self) -> None:
@@ -284,6 +306,10 @@ class LookService:
 
 def _seen(sight: Sight, topic: str) -> str:
     return f'{sight.name} is in the image on {topic}, with the score {sight.score:.2f}'
+
+
+def _why(sight: Sight) -> str:
+    return next(filter(None, sight.places.missing))
 
 
 _UNTIL_TIMEOUT = 30.0
@@ -311,7 +337,7 @@ class LookUntilAction:
 
     async def _execute(self, handle: Any) -> Any:
         goal, result = handle.request, self._type.Result()
-        question = Question(tuple(goal.classes), goal.max_age)
+        question = _question(goal)
         search: Search | str = times_problem(goal.times, goal.images) or self._looking.begin(
             goal.stream, question, goal.timeout or _UNTIL_TIMEOUT)
         if isinstance(search, str):

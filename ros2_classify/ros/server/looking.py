@@ -52,11 +52,17 @@ class Sight(NamedTuple):
     name: str = ''  # of the best
     problem: str = ''
     final: bool = False  # the next image would have the same problem
+    places: Any = None  # of the result, if it has what is looked for and positions are wanted
 
     @property
     def seen(self) -> bool:
         """Whether it shows what is looked for."""
         return bool(self.name)
+
+    @property
+    def placed(self) -> bool:
+        """Whether an object of the result has a position."""
+        return self.places is not None and not all(self.places.missing)
 
 
 @dataclass(frozen=True)
@@ -65,24 +71,39 @@ class Question:
 
     classes: tuple[str, ...] = ()
     max_age: float = 0.0
+    positions: bool = False  # whether it is to have one
 
     def look(self, published: Published, topic: str, age: float | None) -> Sight:
         """Look at a result whose image was this old when it came; None: without a stamp."""
         if problem := self._age_problem(topic, age):
             return Sight(problem=problem)
-        result, name, score = _reduced(published.result, self.classes)
-        if not name and _is_dark(published.pixels):
+        sight = self._sight(published)
+        if not sight.seen and _is_dark(published.pixels):
             return Sight(problem=(
                 f'the image on {topic} is dark: no sampled pixel is brighter than {_DARK} of 255; '
                 'uncover the lens, switch the light on, or set the exposure'))
-        return Sight(result, published.header, published.class_id, score, name)
+        return sight
 
     def recall(self, published: Published, age: float) -> Sight | None:
         """Return what a result of before shows, if it is new enough and shows it."""
         if not -_AHEAD <= age <= self.max_age:
             return None
-        result, name, score = _reduced(published.result, self.classes)
-        return Sight(result, published.header, published.class_id, score, name) if name else None
+        sight = self._sight(published)
+        return sight if sight.seen else None
+
+    def _sight(self, published: Published) -> Sight:
+        result = published.result
+        rows = _wanted(result, self.classes)
+        places = published.places if rows and self.positions else None
+        if isinstance(result, Detections) and len(rows) < len(result):
+            kept = np.array(rows, int)
+            result, places = result.select(kept), places and places.select(kept)
+            rows = list(range(len(rows)))
+        score, name = 0.0, ''
+        if rows and not isinstance(result, Embedding):
+            best = max(rows, key=result.scores.tolist().__getitem__)
+            score, name = float(result.scores[best]), str(result.labels[best])
+        return Sight(result, published.header, published.class_id, score, name, places=places)
 
     def _age_problem(self, topic: str, age: float | None) -> str:
         if not self.max_age or age is None:
@@ -117,23 +138,15 @@ class Question:
         return ' or '.join(self.classes) or 'object or class'
 
 
-def _reduced(result: Result, classes: Sequence[str]) -> tuple[Result, str, float]:
-    """Return the result with the wanted objects only, name and score of the best one."""
+def _wanted(result: Result, classes: Sequence[str]) -> list[int]:
+    """Return the rows of a result that show one of the classes; without any, those of a thing."""
     if isinstance(result, Embedding):
-        return result, '', 0.0
+        return []
     rows = [row for row, label in enumerate(result.labels.tolist())
             if (label in classes or _said(result, row) & set(classes) if classes
                 else not _is_background(result, row))]
-    if isinstance(result, Classification):
-        # A class that another one is more likely than is not seen.
-        rows = [row for row in rows if row == 0]
-    if isinstance(result, Detections) and len(rows) < len(result):
-        result = result.select(np.array(rows, int))
-        rows = list(range(len(result)))
-    if not rows:
-        return result, '', 0.0
-    best = max(rows, key=result.scores.tolist().__getitem__)
-    return result, str(result.labels[best]), float(result.scores[best])
+    # Of a classification, a class that another one is more likely than is not seen.
+    return [row for row in rows if row == 0] if isinstance(result, Classification) else rows
 
 
 def _said(result: Result, row: int) -> set[str]:

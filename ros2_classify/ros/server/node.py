@@ -175,7 +175,7 @@ class ServerNode(ManagedNode):
             self._reset_service = ResetTracks(self, self._reset_tracks)
         try:
             self._service = InferenceService(
-                self, model.pipeline.task, self._submit, bridge, self._looking.prefix_of)
+                self, model.pipeline.task, self._submit, bridge, self._looking.camera_of)
             self._lookers.append(LookService(self, self._looking))
             self._lookers.append(LookUntilAction(self, self._looking))
         except ImportError as error:

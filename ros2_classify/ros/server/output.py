@@ -46,16 +46,17 @@ class Published:
     pixels: Any
     color: str
     class_id: str
-    # Finds positions: returns the result with them, and what is published of them.
-    locator: Callable[[Any, Any, float | None], tuple[Any, Any]] | None = None
+    # Finds positions: returns `Places`.
+    locator: Callable[[Any, Any, float | None], Any] | None = None
     # What the parameters ask for, and what was counted at lines and zones of events.
     settings: Any = None
     counts: Mapping[str, str] | None = None
 
     @cached_property
-    def _in_metres(self) -> tuple[Any, Any]:
+    def places(self) -> Any:
+        """Where the objects are, found once for all who want it; None without positions."""
         if self.locator is None or not isinstance(self.result, Detections):
-            return self.result, None
+            return None
         edge = None
         if self.settings is not None:
             _, top, _, height = region(self.settings.options, self.result.image_size)
@@ -65,12 +66,12 @@ class Published:
     @property
     def shown(self) -> Result:
         """The result with all that may be drawn: the objects' positions, if they are known."""
-        return self._in_metres[0]
+        return self.result if self.places is None else self.places.result
 
     @property
     def located(self) -> Any:
-        """The objects in metres, found once for all who want them; None if that can't be."""
-        return self._in_metres[1]
+        """The objects in metres; None if that can't be."""
+        return None if self.places is None else self.places.located
 
     @cached_property
     def instances(self) -> Any:

@@ -15,7 +15,7 @@
 """
 The service of a server: an image in the request, its result in the response.
 
-Depth in the request gives positions in the response.
+Depth in the request, or that of a camera that it names, gives positions in the response.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -33,13 +33,13 @@ from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
 from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.bridge import Bridge
-from ros2_classify.ros.messages.image import depth_array, to_ids_msg
-from ros2_classify.ros.messages.keypoints import keypoints_msg
-from ros2_classify.ros.messages.vision import load_type, MESSAGES, names_of, to_msg
-from ros2_classify.ros.messages.vision_3d import detections_3d_msg
+from ros2_classify.ros.messages.image import depth_array
+from ros2_classify.ros.messages.vision import load_type, MESSAGES
 from ros2_classify.ros.server.inference import Drop, Outcome
-from ros2_classify.ros.server.locator import published
+from ros2_classify.ros.server.locator import Locator, Places, published
+from ros2_classify.ros.server.output import Published
 from ros2_classify.ros.server.parameters import ResultSettings
+from ros2_classify.ros.server.responses import fill_places, fill_result
 from ros2_classify.ros.server.tracking import seconds_of
 from ros2_classify.sources.image_messages import to_array
 from ros2_classify.spatial.camera import CameraModel
@@ -54,14 +54,12 @@ class DepthOfRequest:
     depth: Any
     camera: CameraModel
 
-    def fill(self, response: Any, outcome: Any) -> None:
-        """Put the positions into a response; InputError if sizes differ."""
-        where = locate(outcome.result, self.camera, self.depth)
-        located = published(
-            outcome.result, self.header.frame_id, where, where.known, None, None)
-        response.detections_3d = detections_3d_msg(
-            located, self.header, names_of(outcome.result, outcome.class_id))
-        response.without_position = [str(reason or '') for reason in where.missing]
+    def places(self, result: Detections) -> Places:
+        """Find the objects; InputError if sizes differ."""
+        where = locate(result, self.camera, self.depth)
+        return Places(
+            result, published(result, self.header.frame_id, where, where.known, None, None),
+            [str(reason or '') for reason in where.missing])
 
 
 def depth_of(request: Any) -> DepthOfRequest | None:
@@ -85,6 +83,16 @@ def depth_of(request: Any) -> DepthOfRequest | None:
     return DepthOfRequest(request.image.header, depth_array(depth), CameraModel.from_info(info))
 
 
+class Camera(Protocol):
+    """What a request takes of the camera that it names."""
+
+    prefix: str
+    locator: Locator | None
+
+    def ask_for_positions(self) -> None:
+        """Subscribe to what positions take, if there are any, for a while."""
+
+
 @dataclass(frozen=True, eq=False)
 class Request:
     """A request on its way through the worker."""
@@ -93,13 +101,18 @@ class Request:
     image: Any
     response: Any
     responded: Future
-    stream: str = ''  # the prefix of the parameters that count
+    camera: Camera | None = None  # whose settings and depth count
     depth: DepthOfRequest | None = None
 
     @property
     def origin(self) -> str:
         """The name of the service."""
         return self.service.name
+
+    @property
+    def stream(self) -> str:
+        """The prefix of the parameters that count."""
+        return self.camera.prefix if self.camera else ''
 
     @property
     def tracks(self) -> bool:
@@ -125,24 +138,35 @@ class Request:
         """Send the response; any thread may call this."""
         self.service.respond(self, outcome)
 
+    def places(self, outcome: Outcome) -> Places | None:
+        """Find the objects of its result, by its own depth or by that of its camera."""
+        result = outcome.result
+        if self.depth is not None and isinstance(result, Detections):
+            return self.depth.places(result)
+        if self.camera is None or result is None:
+            return None
+        places: Places | None = Published(
+            result, self.image.header, None, '', outcome.class_id, self.camera.locator,
+            outcome.settings).places
+        return places
+
 
 class InferenceService:
     """
     The service of the loaded model's task; ImportError if its interfaces are not installed.
 
-    `submit` returns why a `Request` can't be taken, or nothing; `prefix_of` returns the prefix of
-    the parameters of a camera that a request names, or raises OptionsError. `handled` counts the
+    `submit` returns why a `Request` can't be taken, or nothing; `camera_of` returns the camera
+    that a request names, or raises OptionsError. `handled` counts the
     requests that got a result, or were refused for another reason than the node's stop.
     """
 
     def __init__(self, node: Node, task: str, submit: Callable[[Request], str],
-                 bridge: Bridge, prefix_of: Callable[[str], str]) -> None:
+                 bridge: Bridge, camera_of: Callable[[str], Camera]) -> None:
         row = MESSAGES[task]
         service_type = load_type(row.service)
         self._node = node
-        self._field = row.topic
         self._submit = submit
-        self._prefix_of = prefix_of
+        self._camera_of = camera_of
         self.bridge = bridge
         self._counting = threading.Lock()
         self.handled = 0
@@ -170,11 +194,13 @@ class InferenceService:
         try:
             # An older package of interfaces has none of these fields.
             name = getattr(request, 'stream', '')
+            camera = self._camera_of(name) if name else None
             pending = Request(
-                self, request.image, response, Future(), self._prefix_of(name) if name else '',
-                depth_of(request))
+                self, request.image, response, Future(), camera, depth_of(request))
         except Ros2ClassifyError as error:
             return _fail(response, str(error))
+        if camera is not None and pending.depth is None:
+            camera.ask_for_positions()
         refusal = self._submit(pending)
         if refusal:
             return _fail(response, refusal)
@@ -186,11 +212,9 @@ class InferenceService:
         if not reason:
             assert outcome.result is not None
             try:
-                setattr(request.response, self._field, to_msg(
-                    outcome.result, request.image.header, outcome.class_id))
-                _add_details(request.response, outcome.result, request.image.header)
-                if request.depth is not None:
-                    request.depth.fill(request.response, outcome)
+                header, class_id = request.image.header, outcome.class_id
+                fill_result(request.response, outcome.result, header, class_id)
+                fill_places(request.response, request.places(outcome), header, class_id)
                 request.response.success = True
             except Exception as error:  # noqa: B902 - the caller gets a response in any case
                 reason = f'unexpected {type(error).__name__}: {error}'
@@ -218,17 +242,6 @@ class InferenceService:
     def destroy(self) -> None:
         """Take the service away."""
         self._node.destroy_service(self._service)
-
-
-def _add_details(response: Any, result: Any, header: Any) -> None:
-    """Fill in key points and pixels of detections, where the interfaces have them."""
-    if not isinstance(result, Detections) or not hasattr(response, 'keypoints'):
-        return
-    if result.keypoints is not None:
-        response.keypoints = keypoints_msg(result, header)
-    instances = result.instances()
-    if instances is not None:
-        response.instances = to_ids_msg(instances, header)
 
 
 def _fail(response: Any, message: str) -> Any:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import time
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ import pytest
 from rclpy.qos import ReliabilityPolicy
 from rgbd_camera import FOCAL, RgbdCamera
 from ros2_classify import Detections, Options, Timing
+from ros2_classify.ros.server.locator import Places, sample
 from ros2_classify.ros.server.output import Published
 from sensor_msgs.msg import PointCloud2
 from vision_msgs.msg import Detection2DArray, Detection3DArray
@@ -214,7 +216,7 @@ def test_the_locator_is_told_where_the_region_ends(roi, edge):
         (640, 480), Timing(0.0, 0.0, 0.0))
     told = []
     published = Published(
-        result, None, None, 'bgr', 'label', lambda *words: told.append(words) or (None, 1),
+        result, None, None, 'bgr', 'label', lambda *words: told.append(words) or Places(result, 1, ('',)),
         SimpleNamespace(options=Options(roi=roi)))
     assert published.located == 1
     assert told == [(result, None, edge)]
@@ -272,6 +274,84 @@ def test_depth_is_subscribed_to_only_while_positions_are_wanted(start, peer, det
     peer.spin_until(lambda: camera.depth_subscriptions == 1, 'a subscriber of depth')
     peer.node.destroy_subscription(wanted)
     peer.spin_until(lambda: camera.depth_subscriptions == 0, 'the end of that subscription')
+
+
+def test_some_objects_of_a_result_keep_what_is_theirs():
+    located = sample()
+    alone = Places(located.result, located, ['', '']).select(np.array([1]))
+    assert (alone.located.rows.tolist(), alone.missing) == ([0], [''])
+    assert alone.located.result.labels.tolist() == ['zwölf']
+    for name in ('points', 'centers', 'sizes', 'orientations', 'distances', 'covariances'):
+        whole = getattr(located, name)
+        part = getattr(alone.located, name)
+        assert part.tolist() == whole[1:].tolist() if whole is not None else part is None
+    # The first one has no position.
+    known = located.select(np.array([1]))
+    second = replace(known, result=located.result, rows=np.array([1]))
+    places = Places(located.result, second, ['why', ''])
+    assert places.select(np.array([0])).located.rows.tolist() == []
+    assert places.select(np.array([0])).missing == ['why']
+    assert places.select(np.array([0, 1])).located.rows.tolist() == [1]
+
+
+def test_a_request_and_a_look_use_the_depth_of_the_camera(start, peer, detector):
+    srv = pytest.importorskip('ros2_classify_interfaces.srv')
+    base = '/metres_asked'
+    server(start, detector, base)
+    camera = RgbdCamera(peer, base)
+    assert camera.depth_subscriptions == 0
+
+    def look(depth, **request):
+        future = peer.ask(srv.Look, '/server/look', srv.Look.Request(positions=True, **request))
+        return camera.until(lambda: future.done() and future.result(), depth)
+
+    found = look(depths(), classes=['ball'])
+    assert found.outcome == found.FOUND and len(found.detections.detections) == 1
+    (ball,) = found.detections_3d.detections
+    assert list(found.without_position) == [''] and found.detections_3d.header.frame_id == 'eye'
+    assert numbers(ball.bbox.center.position) == pytest.approx(middle(BALL, 3.0), abs=1e-3)
+    holes = depths()
+    holes[:] = 0
+    found = look(holes, classes=['cup'], timeout=1.0)
+    assert found.outcome == found.FOUND and not found.detections_3d.detections
+    words = '100 % of its pixels in the depth image are invalid'
+    assert f'cup is in the image on {base}/image_raw' in found.message
+    assert 'without a position: ' in found.message and words in found.message
+    (why,) = found.without_position
+    assert words in why
+
+    def detect(**request):
+        # Of an image that has been sent together with its depth.
+        header = camera.send(depths())
+        image = camera.image(header)
+        return peer.call(srv.Detect, '/server/detect', srv.Detect.Request(image=image, **request))
+
+    peer.spin_until(lambda: detect(stream=base).detections_3d.detections, 'positions')
+    response = detect(stream=f'{base}/image_raw')
+    assert list(response.without_position) == ['', '']
+    for detection, box, metres in zip(
+            response.detections_3d.detections, (CUP, BALL), (1.5, 3.0)):
+        assert numbers(detection.bbox.center.position) == pytest.approx(
+            middle(box, metres), abs=1e-3)
+    # A server's own images and requests without a camera have no depth.
+    assert not detect().detections_3d.detections and not detect().without_position
+    header = camera.send(depths())
+    header.stamp.sec += 100
+    response = peer.call(srv.Detect, '/server/detect', srv.Detect.Request(
+        image=camera.image(header), stream=base))
+    assert response.success and not response.detections_3d.detections
+    assert all('depth_sync allows 20 ms' in why for why in response.without_position)
+    assert len(response.without_position) == 2
+    # Ten seconds after the last request.
+    peer.spin_until(lambda: camera.depth_subscriptions == 0, 'the end of the subscription')
+
+
+def test_a_look_without_a_source_of_positions_is_refused(start, peer, detector):
+    srv = pytest.importorskip('ros2_classify_interfaces.srv')
+    start('server', {'model': detector}).wait_for_line('active: ')
+    response = peer.call(srv.Look, '/server/look', srv.Look.Request(positions=True))
+    assert response.outcome == response.COULD_NOT_LOOK
+    assert response.message.startswith('/image gives no positions: set depth_topic or ground')
 
 
 @pytest.mark.parametrize('parameters, words', [
