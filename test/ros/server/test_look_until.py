@@ -17,8 +17,10 @@
 import time
 
 from action_msgs.msg import GoalStatus
+import numpy as np
 import pytest
 from rclpy.action import ActionClient
+from rgbd_camera import RgbdCamera
 from ros_models import save_sleeper
 from ros_stream import Camera
 
@@ -148,3 +150,17 @@ def test_a_goal_ends_with_the_node(start, peer, classifier):
     server.stop()
     peer.spin_until(future.done, 'the result')
     assert future.result().result.message.startswith('/server has been deactivated')
+
+
+def test_positions_come_with_what_was_found(start, peer, detector):
+    start('server', {'model': detector, 'image_topics': '[/until/image_raw]',
+                     'depth_topic': 'depth'}).wait_for_line('active: ')
+    client, camera = Client(peer), RgbdCamera(peer, '/until')
+    # With the images that come until its subscription of depth is there.
+    handle = client.send(classes=['cup'], positions=True, times=5, timeout=20.0)
+    future = handle.get_result_async()
+    depth = np.full((480, 640), 2.0, np.float32)
+    result = camera.until(lambda: future.done() and future.result().result, depth)
+    assert (result.outcome, len(result.detections.detections)) == (Result.FOUND, 1)
+    assert list(result.without_position) == ['']
+    assert result.detections_3d.detections[0].bbox.center.position.z == pytest.approx(2.0)

@@ -15,6 +15,7 @@
 """Numbers for each pixel, over real DDS: instance images, label images, and how they are drawn."""
 
 import re
+import time
 
 import cv2
 import numpy as np
@@ -108,6 +109,36 @@ def test_the_service_returns_key_points_and_pixels(start, peer, tmp_path):
     assert response.success, response.message
     assert len(response.keypoints.objects) == len(response.detections.detections)
     assert not response.instances.data
+
+
+@pytest.mark.parametrize('save', [save_masks, save_pose])
+def test_a_look_has_pixels_and_key_points_of_what_it_looks_for(start, peer, tmp_path, save):
+    srv = pytest.importorskip('ros2_classify_interfaces.srv')
+    start('server', {'model': save(tmp_path)}).wait_for_line('active:')
+    camera = Camera(peer, '/image', size=SIZE)
+    future = peer.ask(srv.Look, '/server/look', srv.Look.Request(
+        classes=[NAMES[1] if save is save_masks else 'fish']))
+
+    def done():
+        camera.send_now(GREEN)
+        time.sleep(0.05)
+        return future.done()
+
+    peer.spin_until(done, 'a response')
+    response = future.result()
+    assert response.outcome == response.FOUND, response.message
+    detections = response.detections.detections
+    assert not response.detections_3d.detections and not response.without_position
+    if save is save_masks:
+        assert len(detections) == 1
+        # The second object alone, whose row is the first one now.
+        assert np.array_equal(to_ids(response.instances), expected_instances() == 2)
+        assert not response.keypoints.objects
+    else:
+        assert [points.points[0].x for points in response.keypoints.objects] == pytest.approx(
+            [each.bbox.center.position.x + 3 for each in detections], abs=0.01)
+        assert response.keypoints.header == response.detections.header
+        assert not response.instances.data
 
 
 def test_a_model_with_masks_returns_after_one_without(start, peer, tmp_path, detector):
