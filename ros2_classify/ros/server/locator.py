@@ -72,11 +72,11 @@ class Located:
     def select(self, rows: np.ndarray) -> Located:
         """Return what these rows of the result, in increasing order, have."""
         kept = np.isin(self.rows, rows)
-        covariances = None if self.covariances is None else self.covariances[kept]
         return replace(
-            self, result=self.result.select(rows), covariances=covariances,
-            rows=np.searchsorted(rows, self.rows[kept]), **{name: getattr(self, name)[kept] for name in (
-                'points', 'centers', 'sizes', 'orientations', 'distances')})
+            self, result=self.result.select(rows), rows=np.searchsorted(rows, self.rows[kept]),
+            points=self.points[kept], centers=self.centers[kept], sizes=self.sizes[kept],
+            orientations=self.orientations[kept], distances=self.distances[kept],
+            covariances=None if self.covariances is None else self.covariances[kept])
 
 
 class Places(NamedTuple):

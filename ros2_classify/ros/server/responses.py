@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the responses of services and of the action hold of a result, beside what is on its topic."""
+"""What responses hold of a result: the message of its topic, key points, pixels, positions."""
 
 from __future__ import annotations
 

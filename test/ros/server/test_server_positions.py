@@ -216,7 +216,8 @@ def test_the_locator_is_told_where_the_region_ends(roi, edge):
         (640, 480), Timing(0.0, 0.0, 0.0))
     told = []
     published = Published(
-        result, None, None, 'bgr', 'label', lambda *words: told.append(words) or Places(result, 1, ('',)),
+        result, None, None, 'bgr', 'label',
+        lambda *words: told.append(words) or Places(result, 1, ('',)),
         SimpleNamespace(options=Options(roi=roi)))
     assert published.located == 1
     assert told == [(result, None, edge)]
