@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import (
-    EXIT_OK, infer_clips, infer_depth, models_files as fetching, say, show, show_json)
+    EXIT_OK, infer_depth, models_files as fetching, say, show, show_json)
 from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
@@ -121,18 +121,31 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--tile-whole', action='store_true', default=None,
         help='run it on the whole image, too, for large objects')
-    infer_clips.add_arguments(parser)
+    parser.add_argument(
+        '--whole', action='store_true',
+        help='models that see time: one result for the whole video: the mean of the scores of '
+             'all clips, or with states the result after the last frame')
     add_input(parser)
-    parser.add_argument(
-        '--provider', default='auto', metavar='NAME',
-        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
-    parser.add_argument(
-        '--threads', type=int, default=0, metavar='N',
-        help='CPU threads of an inference; 0 (default) = automatic')
+    add_provider(parser)
+    add_threads(parser)
     add_remote(parser)
     infer_depth.add_arguments(parser)
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
+
+
+def add_provider(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says what runs the model."""
+    parser.add_argument(
+        '--provider', default='auto', metavar='NAME',
+        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that says how many threads the model has."""
+    parser.add_argument(
+        '--threads', type=int, default=0, metavar='N',
+        help='CPU threads of an inference; 0 (default) = automatic')
 
 
 def add_remote(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 import signal
 import sys
@@ -26,7 +26,6 @@ import time
 from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show, show_json
-from ros2_classify.cli.infer_clips import Clips, clips_of
 from ros2_classify.cli.infer_outputs import (
     drawings, is_video, refuse_overwriting, results_file)
 from ros2_classify.errors import InputError, OptionsError
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from ros2_classify.pipeline import Pipeline
     from ros2_classify.results.detections import Detections
     from ros2_classify.results.overlay_tracks import Trails
-    from ros2_classify.results.results import Result
+    from ros2_classify.results.results import Classification, Result
     from ros2_classify.sources import Source
     from ros2_classify.tracking.events import Events
     from ros2_classify.tracking.tracker import Tracker
@@ -71,6 +70,48 @@ class ImageMeter(Meter):
     def status(self, *, finished: bool = False) -> ImageStatus:
         """Return the status in images."""
         return ImageStatus(**vars(super().status(finished=finished)))
+
+
+class Clips:
+    """The clips of one source."""
+
+    def __init__(self, pipeline: Pipeline[Any], options: Options, whole: bool) -> None:
+        self._stream = pipeline.stream()
+        self._options = options
+        self._whole = whole
+        self.shown: Classification | None = None  # the newest result, for drawings
+
+    def __call__(self, stamp: float, read: Callable[[], Any]) -> Classification | None:
+        """Return the result of the clip that ends with a frame, if there is one."""
+        result = self._stream.offer(stamp, read, 'bgr', self._options)
+        self.shown = result or self.shown
+        return None if self._whole else result
+
+    def needs(self, stamp: float) -> bool:
+        """Tell whether a frame has to be read."""
+        return self._stream.needs(stamp)
+
+    def end(self, source: str) -> Classification | None:
+        """Return the result for all; InputError if there was no clip at all."""
+        if not self._stream.counts.results:
+            why = self._stream.problem or 'the frames are too few'
+            raise InputError(f'{source} has no result: {why}')
+        return self._stream.whole(self._options) if self._whole else None
+
+
+def clips_of(
+    pipeline: Pipeline[Any], options: Options, arguments: argparse.Namespace,
+) -> Clips | None:
+    """Return what makes clips; None for a model of single images."""
+    if pipeline.clip is None:
+        if arguments.whole:
+            raise OptionsError(
+                f'--whole is for models that see time, but {pipeline.descriptor.name} sees single '
+                'images; remove it')
+        return None
+    if arguments.whole and len(arguments.image) > 1:
+        raise OptionsError('--whole is for one video; give one at a time')
+    return Clips(pipeline, options, arguments.whole)
 
 
 def is_many(arguments: argparse.Namespace) -> bool:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 IMAGE, ANNOTATIONS, RESULTS = '/camera/image_raw', '/server/annotations', '/results'
 _QUALITY = 90
-_WHITE = (255, 255, 255)
 _KINDS = {'LINE_LOOP': 'LineLoop', 'LINE_LIST': 'LineList', 'POINTS': 'Points'}
 _SCHEMA = {
     'title': 'ros2_classify.Result', 'type': 'object', 'properties': {
@@ -104,31 +103,9 @@ class McapFile:
 
 def image_annotations(result: Any, at: Any) -> Any:
     """Return what Foxglove draws on an image: lines in the overlay's colours, and texts."""
-    from foxglove.messages import (
-        Color, ImageAnnotations, Point2, PointsAnnotation, PointsAnnotationType, TextAnnotation)
-    from ros2_classify.results.overlay_colors import colors_of, text_color
-    from ros2_classify.results.shapes import font_size, shapes_of, text_of, text_place
+    from foxglove import messages
+    from ros2_classify.results.shapes import foxglove_annotations
 
-    size = font_size(result)
-    message: dict[str, list[Any]] = {'points': [], 'texts': []}
-    if result.task == 'embedding':
-        return ImageAnnotations(timestamp=at)
-
-    def paint(bgr: tuple[int, int, int], alpha: float = 1.0) -> Color:
-        blue, green, red = bgr
-        return Color(r=red / 255, g=green / 255, b=blue / 255, a=alpha)
-
-    for number, bgr in enumerate(colors_of(result)):
-        for shape in shapes_of(result, number):
-            message['points'].append(PointsAnnotation(
-                timestamp=at, type=getattr(PointsAnnotationType, _KINDS[shape.kind]),
-                points=[Point2(x=x, y=y) for x, y in shape.points],
-                outline_color=paint(bgr if shape.colored else _WHITE),
-                fill_color=paint(bgr, shape.alpha),
-                thickness=shape.thickness))
-        x, y = text_place(result, number)
-        message['texts'].append(TextAnnotation(
-            timestamp=at, position=Point2(x=x, y=y), font_size=size,
-            text=text_of(result, number),
-            text_color=paint(text_color(bgr)), background_color=paint(bgr)))
-    return ImageAnnotations(timestamp=at, **message)
+    points, texts = ([], []) if result.task == 'embedding' else foxglove_annotations(
+        messages, result, at, lambda kind: getattr(messages.PointsAnnotationType, _KINDS[kind]))
+    return messages.ImageAnnotations(timestamp=at, points=points, texts=texts)

@@ -34,8 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
                more: Mapping[str, Callable[..., None]] | None = None) -> None:
     """Add the verb, its own verbs and their arguments; `more` are those of other packages."""
     from ros2_classify.cli import (
-        convert, models_check, models_files as fetching, models_files, models_quantize,
-        models_tune)
+        convert, models_check, models_files, models_quantize, models_tune)
 
     parser = verbs.add_parser(
         'models', help='list, inspect, download, convert and bundle models',
@@ -58,7 +57,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
                'Download and verify models, and print the paths of their files.',
                models_files.run_fetch)
     verb.add_argument('models', metavar='MODEL', nargs='+', help=_MODEL)
-    fetching.add_arguments(verb)
+    models_files.add_arguments(verb)
     verb = add('verify', 'check the sha256 of files',
                'Compare the files of models, and all files of the cache, with their sha256. The '
                'exit code is 1 if one is damaged, or if a named model is missing.',
@@ -71,7 +70,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     verb.add_argument('models', metavar='MODEL', nargs='+',
                       help='a name from "models list", a descriptor file (.yaml), or a URL')
     verb.add_argument('--output', metavar='FILE', required=True, help='the file to write')
-    fetching.add_arguments(verb, trial=False)
+    models_files.add_arguments(verb, trial=False)
     verb = add('import', 'import a bundle',
                'Check a bundle and copy its files to where models are searched.',
                models_files.run_import)

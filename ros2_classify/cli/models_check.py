@@ -24,7 +24,7 @@ from typing import Any, TYPE_CHECKING
 from ros2_classify.cli import (
     EXIT_MODEL, EXIT_OK, EXIT_UNVERIFIED, models_files as fetching, say, show, show_json,
     with_old_keys)
-from ros2_classify.cli.infer import add_input, add_remote, described
+from ros2_classify.cli.infer import add_input, add_provider, add_remote, described
 
 if TYPE_CHECKING:
     from ros2_classify.inspection import Report
@@ -49,9 +49,7 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument('--strict', action='store_true',
                         help='exit with 3 if anything is not verified')
     add_input(parser)
-    parser.add_argument(
-        '--provider', default='auto', metavar='NAME',
-        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
+    add_provider(parser)
     add_remote(parser)
     parser.add_argument('--json', action='store_true', help='print one JSON object')
     fetching.add_arguments(parser)

@@ -17,11 +17,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
-from typing import Any
 
-from ros2_classify.cli import EXIT_OK, say, show
+from ros2_classify.cli import EXIT_OK, say, show, show_json
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,18 +72,14 @@ def run_tune(arguments: argparse.Namespace) -> int:
         tuple(arguments.runtime), arguments.use_variants, arguments.data or '')
     outcome = tune(request, read_data(arguments.data), lambda text: say('', text))
     if arguments.json:
-        print(json.dumps(_summary(outcome)))
+        show_json({'records': outcome.records, 'paths': [str(path) for path in outcome.paths],
+                   'notes': outcome.notes, 'not_tried': outcome.untried})
         return EXIT_OK
     for line in report.lines(outcome, target):
         show(line)
     for text in report.untried_providers(outcome.providers):
         show(text)
     return EXIT_OK
-
-
-def _summary(outcome: Any) -> dict[str, Any]:
-    return {'records': outcome.records, 'paths': [str(path) for path in outcome.paths],
-            'notes': outcome.notes, 'not_tried': outcome.untried}
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -58,22 +58,19 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         '--no-browser', action='store_true', help='only print the URL')
     infer.add_input(parser)
-    parser.add_argument(
-        '--provider', default='auto', metavar='NAME',
-        help='execution provider: auto (default), cpu, cuda, tensorrt, ...')
-    parser.add_argument(
-        '--threads', type=int, default=0, metavar='N',
-        help='CPU threads of an inference; 0 (default) = automatic')
+    infer.add_provider(parser)
+    infer.add_threads(parser)
     fetching.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
+    from ros2_classify.image_io import depth_reader
     from ros2_classify.pipeline import Pipeline
     from ros2_classify.sources import open_source
     from ros2_classify.sources.files import ImageFiles
-    from ros2_classify.web.watcher import IMAGES_RATE, open_for_model, Watcher
+    from ros2_classify.web.watcher import IMAGES_RATE, Watcher
 
     if not 0 <= arguments.rate <= 1000:
         raise OptionsError(f'--rate is {arguments.rate} but must be from 0 to 1000')
@@ -88,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             fetch=fetching.options_of(arguments)) as pipeline:
         for setting in pipeline.descriptor.inferred:
             say('hint', f'inferred {setting}')
-        late['to_8_bits'] = open_for_model(pipeline)
+        late['to_8_bits'] = depth_reader(pipeline.descriptor.input.input_range)
         pipeline.warm_up()
         rate = arguments.rate or (IMAGES_RATE if isinstance(source, ImageFiles) else 0.0)
         watcher = Watcher(

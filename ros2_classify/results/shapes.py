@@ -16,10 +16,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from ros2_classify.results.overlay_colors import Color, colors_of, text_color
 from ros2_classify.results.overlay_keypoints import corners_of, limbs_of
 
 Points = list[tuple[float, float]]
@@ -27,6 +29,7 @@ Points = list[tuple[float, float]]
 # Pixels that the outline of a mask may be off.
 _OUTLINE = 1.0
 _TINT = 0.35
+_WHITE = (255, 255, 255)
 
 
 class Shape(NamedTuple):
@@ -94,6 +97,36 @@ def shapes_of(result: Any, row: int) -> list[Shape]:
         shapes += [Shape(limbs, 'LINE_LIST', 0.0, line)] if limbs else []
         shapes += [Shape(points, 'POINTS', 0.0, 2 * line)] if points else []
     return shapes
+
+
+def foxglove_annotations(
+    messages: Any, result: Any, stamp: Any, kind_of: Callable[[str], Any],
+    names: Sequence[str] | None = None,
+) -> tuple[list[Any], list[Any]]:
+    """
+    Return Foxglove's annotations of a result: lines and points, and texts.
+
+    ``messages`` has their classes: those of ROS, or those of Foxglove's own package, which differ
+    in how the kind of a `Shape` is written.
+    """
+    def paint(bgr: Color, alpha: float = 1.0) -> Any:
+        blue, green, red = bgr
+        return messages.Color(r=red / 255, g=green / 255, b=blue / 255, a=alpha)
+
+    points, texts = [], []
+    for row, bgr in enumerate(colors_of(result)):
+        for shape in shapes_of(result, row):
+            points.append(messages.PointsAnnotation(
+                timestamp=stamp, type=kind_of(shape.kind),
+                points=[messages.Point2(x=x, y=y) for x, y in shape.points],
+                outline_color=paint(bgr if shape.colored else _WHITE),
+                fill_color=paint(bgr, shape.alpha), thickness=shape.thickness))
+        x, y = text_place(result, row)
+        texts.append(messages.TextAnnotation(
+            timestamp=stamp, position=messages.Point2(x=x, y=y), font_size=font_size(result),
+            text=text_of(result, row, names[row] if names is not None else ''),
+            text_color=paint(text_color(bgr)), background_color=paint(bgr)))
+    return points, texts
 
 
 def _outlines(mask: Any) -> list[Points]:

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -176,22 +176,7 @@ class Bag:
         self._warn = warn
         self._warned = False
         with self._open() as reader:
-            found = {each.topic: each for each in reader.connections if each.msgtype in _READERS}
-            names = ', '.join(sorted(found)) or 'none'
-            if topic and topic not in found:
-                raise SourceError(
-                    f'the bag {path} has no images on {topic}; topics with images: {names}')
-            if not found:
-                others = ', '.join(sorted({each.msgtype for each in reader.connections}))
-                raise SourceError(f'the bag {path} has no images, only: {others or "nothing"}')
-            # The same images twice: the raw ones are exact.
-            several = [each for each in found
-                       if each.removesuffix('/compressed') == each
-                       or each.removesuffix('/compressed') not in found]
-            if not topic and len(several) > 1:
-                raise SourceError(f'the bag {path} has images on several topics: choose one with '
-                                  f'--topic: {names}')
-            self._topic = topic or several[0]
+            self._topic = _choose_topic(reader.connections, path, topic)
             self.length: int | None = sum(
                 each.msgcount for each in reader.connections if each.topic == self._topic)
             duration = 1e-9 * (reader.duration or 0)
@@ -243,20 +228,26 @@ class Bag:
             reader.open()
         except Exception as error:  # noqa: B902 - rosbags raises what its parsers meet
             raise SourceError(f'the bag {self._path} cannot be read: {error}') from error
-        return _Closing(reader)
+        return closing(reader)
 
 
-class _Closing:
-    """An open reader, closed at the end of the block."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-
-    def __enter__(self) -> Any:
-        return self._reader
-
-    def __exit__(self, *_: object) -> None:
-        self._reader.close()
+def _choose_topic(connections: Iterable[Any], path: Path, topic: str) -> str:
+    """Return the topic of images that was asked for, or the only one."""
+    found = {each.topic for each in connections if each.msgtype in _READERS}
+    names = ', '.join(sorted(found)) or 'none'
+    if topic and topic not in found:
+        raise SourceError(f'the bag {path} has no images on {topic}; topics with images: {names}')
+    if not found:
+        others = ', '.join(sorted({each.msgtype for each in connections}))
+        raise SourceError(f'the bag {path} has no images, only: {others or "nothing"}')
+    # The same images twice: the raw ones are exact.
+    several = [each for each in found
+               if not each.endswith('/compressed')
+               or each.removesuffix('/compressed') not in found]
+    if not topic and len(several) > 1:
+        raise SourceError(
+            f'the bag {path} has images on several topics: choose one with --topic: {names}')
+    return topic or several[0]
 
 
 def is_bag(path: Path) -> bool:

@@ -13,3 +13,17 @@
 # limitations under the License.
 
 """A page in the browser that shows images with their results, live."""
+
+from __future__ import annotations
+
+from ros2_classify.errors import OptionsError
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Return host and port of ``127.0.0.1:8080``, ``[::1]:8080`` or ``:8080`` (local)."""
+    host, colon, port = text.strip().rpartition(':')
+    if not colon or not port.isdecimal() or int(port) > 65535 or (
+            ':' in host and not host.startswith('[')):
+        raise OptionsError(
+            f'{text!r} must be host and port, such as 127.0.0.1:8080')
+    return host.strip('[]') or '127.0.0.1', int(port)

@@ -26,7 +26,7 @@ import time
 from typing import Any
 
 from ros2_classify.errors import InputError, OptionsError, Ros2ClassifyError
-from ros2_classify.image_io import depth_reader, write_image
+from ros2_classify.image_io import write_image
 from ros2_classify.pipeline import Pipeline
 from ros2_classify.postprocess.result_checks import SENTENCES
 from ros2_classify.results.overlay import draw
@@ -230,8 +230,3 @@ class Watcher:
                 self._process(frame, pixels)
             except Ros2ClassifyError as error:
                 self.warn(str(error))
-
-
-def open_for_model(pipeline: Pipeline[Result]) -> Any:
-    """Return what brings the model's 16-bit images to 8 bits."""
-    return depth_reader(pipeline.descriptor.input.input_range)

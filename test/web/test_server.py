@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 import pytest
 from ros2_classify.errors import InputError, OptionsError
+from ros2_classify.web import host_and_port
 from ros2_classify.web.feed import Feed
-from ros2_classify.web.place import host_and_port
 from ros2_classify.web.server import WebServer
 
 

@@ -29,9 +29,9 @@ from ros2_classify.ros.diagnostics.issues import Level
 from ros2_classify.ros.node.spec import Spec
 from ros2_classify.ros.server.camera_stream import CameraStream
 from ros2_classify.ros.server.model import Model
+from ros2_classify.web import host_and_port
 from ros2_classify.web.controls import changed, controls, rows, timing
 from ros2_classify.web.feed import Feed
-from ros2_classify.web.place import host_and_port
 from ros2_classify.web.server import WebServer
 
 # Seconds that the executor may take for a parameter, and for a model.

@@ -33,7 +33,7 @@ from ros2_classify.ros.node.spec import Groups, Spec
 from ros2_classify.ros.server.faults import ACTIONS, EXIT_CODE
 from ros2_classify.ros.server.model_policy import POLICIES, read_trusted
 from ros2_classify.tracking.places import parse_lines, parse_zones
-from ros2_classify.web.place import host_and_port
+from ros2_classify.web import host_and_port
 
 QOS = ('auto', 'best_effort', 'reliable')
 
