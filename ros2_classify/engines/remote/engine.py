@@ -26,7 +26,7 @@ import numpy as np
 from ros2_classify.engines.base import bind, BoundRun, Engine, parallel_runs, Tensors, TensorSpec
 from ros2_classify.engines.remote.bound import Bound
 from ros2_classify.engines.remote.encoded import decoded
-from ros2_classify.engines.remote.problems import BrokenError, problem
+from ros2_classify.engines.remote.problems import BrokenError, or_tls, problem
 from ros2_classify.engines.remote.protocol import Connection, Deadline, ModelFacts
 from ros2_classify.engines.settings import EngineSettings
 from ros2_classify.errors import EngineError, RemoteError
@@ -305,8 +305,8 @@ class RemoteEngine:
             self._check_facts(connection.metadata(deadline))
         except BrokenError as error:
             connection.close()
-            raise problem('refused', url=self.url,
-                          reason=f'it ended the connection ({error})') from error
+            raise problem('refused', url=self.url, reason=(
+                f'it ended the connection ({error}){or_tls(self.url)}')) from error
         except BaseException:
             connection.close()
             raise

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from ros2_classify.errors import RemoteError
+from ros2_classify.model.remote_url import RemoteUrl
 
 SENTENCES = {
     'refused': '{url} cannot be reached: {reason}; start the model server, or correct the '
@@ -49,6 +50,11 @@ SENTENCES = {
 def problem(kind: str, **fields: Any) -> RemoteError:
     """Return an error with its sentence, filled in."""
     return RemoteError(SENTENCES[kind].format(**fields), kind, fields)
+
+
+def or_tls(url: RemoteUrl) -> str:
+    """Return what else it may be if a server ends a connection before the first response."""
+    return '' if url.is_secure else f', as one of TLS would: write {url.scheme}s:// if it is one'
 
 
 class BrokenError(Exception):

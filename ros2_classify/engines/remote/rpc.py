@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from ros2_classify.download.http import private_headers
 from ros2_classify.engines.base import Tensors
 from ros2_classify.engines.remote import messages
-from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, problem
+from ros2_classify.engines.remote.problems import BrokenError, NoRegionError, or_tls, problem
 from ros2_classify.engines.remote.protocol import (
     Deadline, ModelFacts, refusal, Request, shown)
 from ros2_classify.engines.remote.shared_memory import Block
@@ -188,20 +188,23 @@ class GrpcConnection:
                 return BrokenError(shown(said))
             if self._url.is_secure and is_about_tls(said):
                 return untrusted(self._url, shown(said))
-            return problem('refused', url=self._url, reason=_last(said))
+            return problem('refused', url=self._url, reason=self._cause(said))
         if code is codes.NOT_FOUND and isinstance(found, RemoteError):
             return problem('wrong_model', url=self._url, reason=shown(said))
         return found
 
+    def _cause(self, said: str) -> str:
+        """Return the cause at the end of a message of gRPC, and what else the port may be of."""
+        cause = re.sub(r' \(\d+\)$', '', shown(said).rpartition(': ')[2] or 'unavailable')
+        if 'HTTP/2' in said:
+            plain = self._url.scheme.replace('grpc', 'http')
+            return f'no gRPC is spoken at this port ({cause}): write {plain}:// if it is one of HTTP'
+        return cause + or_tls(self._url) if any(
+            words in said for words in ('reset by peer', 'Socket closed')) else cause
+
     def _strange(self, what: str, reason: object) -> RemoteError:
         return problem('failed', url=self._url,
                        reason=f'its {what} cannot be read: {shown(reason)}')
-
-
-def _last(said: str) -> str:
-    """Return the cause at the end of a message of gRPC."""
-    cause = shown(said).rpartition(': ')[2] or 'unavailable'
-    return re.sub(r' \(\d+\)$', '', cause)
 
 
 def _authorities() -> bytes | None:

@@ -151,8 +151,18 @@ def test_a_server_without_tls(scheme):
 def test_something_else_at_the_port_of_grpc():
     pytest.importorskip('grpc')
     with serving() as (_, url):
-        with pytest.raises(RemoteError, match='cannot be reached') as caught:
+        with pytest.raises(RemoteError, match='no gRPC is spoken .*write http://') as caught:
             opened(url.replace('http', 'grpc'))
+    assert caught.value.kind == 'refused'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_port_of_tls_without_tls(made, kind):
+    if kind == 'grpcs':
+        pytest.importorskip('grpc')
+    with KINDS[kind](made['good'], []) as url:
+        with pytest.raises(RemoteError, match=f'write {kind}:// if it is one') as caught:
+            opened(url.replace(kind, kind[:-1]))
     assert caught.value.kind == 'refused'
 
 
