@@ -197,8 +197,8 @@ class GrpcConnection:
         """Return the cause at the end of a message of gRPC, and what else the port may be of."""
         cause = re.sub(r' \(\d+\)$', '', shown(said).rpartition(': ')[2] or 'unavailable')
         if 'HTTP/2' in said:
-            plain = self._url.scheme.replace('grpc', 'http')
-            return f'no gRPC is spoken at this port ({cause}): write {plain}:// if it is one of HTTP'
+            scheme = self._url.scheme.replace('grpc', 'http')
+            return f'no gRPC is spoken at this port ({cause}): write {scheme}:// if it speaks HTTP'
         return cause + or_tls(self._url) if any(
             words in said for words in ('reset by peer', 'Socket closed')) else cause
 
