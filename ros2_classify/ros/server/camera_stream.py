@@ -40,8 +40,9 @@ from ros2_classify.ros.server.locator import Locator, without_effect
 from ros2_classify.ros.server.model import Model
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.outputs_3d import annotation_outputs, outputs_in_metres
+from ros2_classify.ros.server.outputs_keep import KeepOutput
 from ros2_classify.ros.server.parameters import ResultSettings
-from ros2_classify.ros.server.publishers import KeepOutput, PageOutput, Publishers
+from ros2_classify.ros.server.publishers import PageOutput, Publishers
 from ros2_classify.ros.server.stream_issues import StreamIssues
 from ros2_classify.ros.server.stream_parameters import StreamNames, StreamView
 from ros2_classify.ros.server.subscription import ImageSubscription
@@ -178,8 +179,9 @@ class CameraStream:
         outputs: list[Output] = []
         task = model.pipeline.task
         if self.parameters['keep'] and task in ('classification', 'detection'):
-            outputs.append(KeepOutput(self.parameters, self.topic, self._log.warning,
-                                      model.pipeline.descriptor.name))
+            outputs.append(KeepOutput(
+                self.parameters, self.topic, self._base, self._log.warning,
+                model.pipeline.descriptor.name))
         if self.parameters['web']:
             self.page = PageOutput()
             outputs.append(self.page)
@@ -224,9 +226,13 @@ class CameraStream:
     @property
     def enable_service(self) -> str:
         """The full name of the service that enables it."""
+        return f'{self._base}/{self._node.get_name()}/enable'
+
+    @property
+    def _base(self) -> str:
+        """What is in front of the names of its topics and services."""
         namespace = self._names.namespace
-        base = self._node.get_namespace() if namespace is None else namespace
-        return f'{base.rstrip("/")}/{self._node.get_name()}/enable'
+        return (self._node.get_namespace() if namespace is None else namespace).rstrip('/')
 
     @property
     def source(self) -> ImageSubscription | None:

@@ -19,14 +19,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 import time
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
-from ros2_classify.keeping import Candidate, Keeper, KeepRules
 from ros2_classify.model.labels import Labels
 from ros2_classify.postprocess.postprocessor import Postprocessor
 from ros2_classify.preprocess.views import shown_tiles
@@ -45,36 +42,6 @@ from ros2_classify.sources.image_messages import to_bgr
 from ros2_classify.web.feed import Feed
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
-
-
-class KeepOutput(Output):
-    """Offers each image and its result to a thread that writes some of them."""
-
-    def __init__(self, parameters: Any, topic: str, say: Callable[[str], Any],
-                 model: str) -> None:
-        super().__init__(None)
-        name = topic.strip('/').replace('/', '_') or 'image'
-        self._model = model
-        self._keeper = Keeper(
-            Path(parameters['keep_directory']).expanduser() / name,
-            KeepRules.parse(parameters['keep']), int(parameters['keep_megabytes'] * 1e6),
-            parameters['keep_period'], say)
-
-    @property
-    def listeners(self) -> int:
-        """Images are looked at without any subscriber, too."""
-        return 1
-
-    def write(self, published: Published) -> None:
-        """Offer the image, which is converted and written elsewhere."""
-        stamp = published.header.stamp
-        self._keeper.offer(Candidate(
-            lambda: np.ascontiguousarray(to_bgr(published.pixels, published.color)),
-            published.result, stamp.sec * 10**9 + stamp.nanosec, self._model))
-
-    def close(self) -> None:
-        """Write what waits."""
-        self._keeper.close()
 
 
 class KeypointsOutput(Output):

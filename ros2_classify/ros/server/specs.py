@@ -151,7 +151,7 @@ EVENT_PARAMETERS = (
 
 
 def _parse_keep(value: str) -> object:
-    from ros2_classify.keeping import KeepRules
+    from ros2_classify.keeping.keeper import KeepRules
 
     return KeepRules.parse(value)
 
@@ -165,6 +165,8 @@ KEEP_PARAMETERS = (
          'images are kept', minimum=0.1, maximum=1e7, read_only=True),
     Spec('keep_period', 1.0, 'Seconds between two images of a camera that are kept, at least',
          minimum=0.0, maximum=86400.0, read_only=True),
+    Spec('keep_format', 'png', 'png: a file for each image; mcap: recordings with the images, the '
+         'results, and why they were kept', choices=('png', 'mcap'), read_only=True),
 )
 
 MODEL_PARAMETERS = (

@@ -59,6 +59,44 @@ def test_a_server_keeps_images_without_a_subscriber_and_within_the_bound(
     assert open_source(str(place / 'keep_image')).length == len(files())
 
 
+def test_recordings_have_the_images_stamps_and_results(
+        start: Any, peer: Peer, classifier: Path, tmp_path: Path) -> None:
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import get_typestore, Stores
+
+    place = tmp_path / 'kept'
+    server = start('server', {
+        'model': classifier, 'keep': 'every 0.001', 'keep_directory': place,
+        'keep_period': 0.0, 'keep_format': 'mcap'}, remap={'image': '/keep/recorded'})
+    server.wait_for_line('active: /keep/recorded')
+    camera, sent = Camera(peer, '/keep/recorded'), []
+
+    def send() -> bool:
+        sent.append(camera.message(RED))
+        camera.send(sent[-1])
+        return any((place / 'keep_recorded').glob('*.mcap'))
+
+    peer.spin_until(send, 'an image that is kept')
+    # Killed: what was written is a whole recording.
+    server.kill()
+    path = next((place / 'keep_recorded').glob('*.mcap'))
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with AnyReader([path], default_typestore=store) as reader:
+        found = {each.topic: (stamp, reader.deserialize(data, each.msgtype))
+                 for each, stamp, data in reader.messages()}
+    assert sorted(found) == ['/classification', '/keep/recorded/compressed', '/keep/recorded/kept']
+    stamp, image = found['/keep/recorded/compressed']
+    heads = {each.header.stamp.sec * 10**9 + each.header.stamp.nanosec: each.header.frame_id
+             for each in sent}
+    assert heads[stamp] == image.header.frame_id
+    assert stamp == image.header.stamp.sec * 10**9 + image.header.stamp.nanosec
+    _, result = found['/classification']
+    assert result.header == image.header and result.results[0].class_id
+    assert json.loads(found['/keep/recorded/kept'][1].data)['reasons'] == ['every']
+    frame = next(iter(open_source(str(path)).frames()))
+    assert tuple(frame.read()[0, 0]) == RED[::-1]
+
+
 def test_what_keep_may_be_is_said(start: Any, classifier: Path) -> None:
     server = start('server', {'model': classifier, 'keep': 'everything'})
     server.wait_for_line('must be uncertain, changed, or every N')

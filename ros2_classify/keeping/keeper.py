@@ -12,16 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Keep images that are worth labelling, in a directory with a bound, while a model runs."""
+"""Which images are worth labelling; a thread of its own looks at them and has them written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-import json
 import math
-import os
-from pathlib import Path
 import queue
 import threading
 from typing import Any
@@ -30,6 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from ros2_classify.errors import OptionsError
+from ros2_classify.keeping.stores import Candidate, FullError, Store
 
 _SIDE, _LOW = 32, 8
 # From this doubt a result is uncertain, and from this many of 64 bits an image has changed.
@@ -37,7 +35,6 @@ _UNSURE = 0.6
 _CHANGED = 8
 # How many images wait to be looked at and written.
 _WAITING = 4
-_INDEX = 'kept.jsonl'
 _KINDS = 'uncertain, changed, or every N (seconds), several separated by commas'
 
 
@@ -89,35 +86,22 @@ def perceptual_hash(image: NDArray[np.uint8]) -> int:
     return int(np.packbits(bits).view('>u8')[0])
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """An image, decoded only if it is looked at; `stamp` is in nanoseconds."""
-
-    read: Callable[[], NDArray[np.uint8]]
-    result: Any
-    stamp: int
-    model: str
-
-
 class Keeper:
     """
     Looks at images and writes some of them, in a thread of its own.
 
     `offer` only puts an image into a short queue: if that is full, the image is not looked at.
-    Files appear whole, none is ever deleted, and all together never exceed `most` bytes. At most
-    one image for each `period` (in seconds of the stamps) is kept. `say` gets a sentence when
-    the directory is full or can't be written.
+    At most one image for each `period` (in seconds of the stamps) is kept. `say` gets a sentence
+    when the directory is full or can't be written.
     """
 
-    def __init__(self, directory: Path, rules: KeepRules, most: int, period: float,
+    def __init__(self, store: Store, rules: KeepRules, period: float,
                  say: Callable[[str], Any]) -> None:
-        self._directory, self._rules, self._most = directory, rules, most
-        self._period = period
+        self._store, self._rules, self._period = store, rules, period
         self._say = say
         self._queue: queue.Queue[Candidate | None] = queue.Queue(_WAITING)
         self._last: int | None = None
         self._hash: int | None = None
-        self._used: int | None = None
         self._full = False
         self.kept = 0
         self._thread = threading.Thread(target=self._run, name='keep', daemon=True)
@@ -149,9 +133,12 @@ class Keeper:
                 continue
             try:
                 self._look(candidate)
+            except FullError as error:
+                self._full = True
+                self._say(str(error))
             except Exception as error:  # noqa: B902 - keeping must never stop the camera
                 self._full = True
-                self._say(f'no more images are kept in {self._directory}: {error}')
+                self._say(f'no more images are kept in {self._store.directory}: {error}')
 
     def _look(self, candidate: Candidate) -> None:
         image = candidate.read()
@@ -166,37 +153,7 @@ class Keeper:
                 or candidate.stamp - self._last >= self._rules.every * 1e9))) if holds]
         if not reasons:
             return
-        if self._write(candidate, image, {
+        if self._store.add(candidate, image, {
                 'reasons': reasons, 'doubt': round(unsure, 4), 'model': candidate.model}):
             self._last, self._hash = candidate.stamp, bits
             self.kept += 1
-
-    def _write(self, candidate: Candidate, image: NDArray[np.uint8], about: dict[str, Any],
-               ) -> bool:
-        """Write an image and its line of the index, if there is room for both."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        if self._used is None:
-            self._used = sum(each.stat().st_size for each in self._directory.iterdir())
-        name = f'{candidate.stamp // 10**9}.{candidate.stamp % 10**9:09d}.png'
-        path = self._directory / name
-        if path.exists():
-            return False
-        data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
-        line = (json.dumps({'file': name, 'stamp': candidate.stamp, **about}) + '\n').encode()
-        if self._used + len(data) + len(line) > self._most:
-            self._full = True
-            self._say(
-                f'{self._directory} is full: it has {self._used / 1e6:.1f} MB, the bound is '
-                f'{self._most / 1e6:g} MB; no more images are kept: move them away (curate '
-                'chooses among them) and start again, or raise keep_megabytes')
-            return False
-        temporary = path.with_suffix('.part')
-        try:
-            temporary.write_bytes(data)
-            with (self._directory / _INDEX).open('ab') as index:
-                index.write(line)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._used += len(data) + len(line)
-        return True
