@@ -52,6 +52,7 @@ NOT_RUN = (
     (r'(scripts/shell )?python -m ros2_classify models tune |PYTHONPATH=~/openvino',
      'measures for minutes; test/tuning runs it on a tiny model'),
     (r'scripts/bench(_gpu)?( |$)', 'needs minutes and a quiet machine; its tests run its parts'),
+    (r'scripts/label_cluster( |$)', 'needs minutes and Dask and Ray; it is a test by itself'),
     (r'sha256sum .* > ', 'ros/server/test_server_policy.py reads such a file'),
     (r'git clone |\.venv/tensorflow/bin/python packages/ros2_classify_benchmark/predecessor/',
      'needs the internet and TensorFlow; test/ros/test_predecessor.py tries both programs'),
