@@ -36,7 +36,7 @@ RUNTIME = os.environ.get('ROS2_CLASSIFY_OPENVINO', '')
 ROOT = Path(__file__).resolve().parents[2]
 DATA = shared_data.find_data()
 MODELS = [*sorted((ROOT / 'models').glob('*.onnx')),
-          *(sorted(DATA.glob('models*/*.onnx')) if DATA is not None else ())]
+          *(sorted(DATA.glob('models/*.onnx')) if DATA is not None else ())]
 # Models of 8-bit numbers are rounded in another way: `models tune` refuses OpenVINO for them.
 DIFFERENT = {'coco_ssd_mobilenet_v1_1.0_quant_2018_06_29'}
 PATIENCE = 240.0
