@@ -103,6 +103,11 @@ def _main(words: list[str], *, own_process: bool) -> int:
     arguments = parser.parse_args(words)
     if hasattr(arguments, 'words_to'):
         assign_words(arguments)
+    return _run(arguments, own_process=own_process)
+
+
+def _run(arguments: argparse.Namespace, *, own_process: bool) -> int:
+    """Run a verb; say in a sentence why it failed."""
     try:
         # Only a process of its own may be ended.
         with (interruptible(lambda: os._exit(_fail('interrupted', EXIT_INTERRUPTED)))

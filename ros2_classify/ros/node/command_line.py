@@ -143,17 +143,8 @@ def _advice(name: str, known: Iterable[str]) -> str:
     """Return which parameter, or key of a descriptor, means this."""
     known = tuple(known)
     prefix, _, last = name.lower().rpartition('.')
-    # A parameter of one stream.
-    prefixes = {own.rpartition('.')[0]: None for own in known
-                if '.' in own and not own.startswith('qos_overrides.')}
-    meant = difflib.get_close_matches(prefix, prefixes, n=1, cutoff=0.5) if prefix else []
-    if meant:
-        names = {own.rpartition('.')[2] for own in known if own.startswith(f'{meant[0]}.')}
-        advice = _advice(last, names)
-        if advice:
-            return advice.replace("'", f"'{meant[0]}.", 1)
-        if last in known:
-            return f'{last} is one for all streams'
+    if prefix and (advice := _advice_for_stream(prefix, last, known)):
+        return advice
     plain = re.sub('[^a-z0-9]+', '_', last).strip('_')
     options = [each for each in known if each == plain] or [
         each for each, words in _MEANINGS.items() if each in known and plain in words.split()]
@@ -163,6 +154,19 @@ def _advice(name: str, known: Iterable[str]) -> str:
                 return f"it is a key of the model's descriptor: {key}"
     options = options or difflib.get_close_matches(plain, known, n=1, cutoff=0.75)
     return f'did you mean {" or ".join(map(repr, options))}?' if options else ''
+
+
+def _advice_for_stream(prefix: str, last: str, known: Sequence[str]) -> str:
+    """Return which parameter of one stream is meant, if the prefix is like that of one."""
+    prefixes = {own.rpartition('.')[0]: None for own in known
+                if '.' in own and not own.startswith('qos_overrides.')}
+    meant = difflib.get_close_matches(prefix, prefixes, n=1, cutoff=0.5)
+    if not meant:
+        return ''
+    names = {own.rpartition('.')[2] for own in known if own.startswith(f'{meant[0]}.')}
+    if advice := _advice(last, names):
+        return advice.replace("'", f"'{meant[0]}.", 1)
+    return f'{last} is one for all streams' if last in known else ''
 
 
 def _list(nodes: Sequence[Any]) -> str:

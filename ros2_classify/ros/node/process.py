@@ -247,9 +247,9 @@ def run(create: Callable[[Stop], Any], args: Sequence[str] | None = None, *,
         return code
 
 
-def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
+def _init(args: list[str]) -> int:
+    """Initialize rclpy; return the exit code, not 0 if that fails or the arguments are wrong."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
@@ -275,6 +275,15 @@ def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
             '; set ROS_LOG_DIR to a directory that you may write to'
             if 'log directory' in str(error) else ''))
         return 1
+    return 0
+
+
+def _run(create: Callable[[Stop], Any], args: list[str], stop: Stop) -> int:
+    if code := _init(args):
+        return code
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
     nodes: list[Any] = []
     executor = SingleThreadedExecutor()
     try:
