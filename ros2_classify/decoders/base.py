@@ -331,11 +331,18 @@ def describe(outputs: Outputs) -> str:
         f"'{name}' {array.dtype} {list(array.shape)}" for name, array in outputs.items())
 
 
-def misfit(name: str, array: NDArray[Any], expected: str, outputs: Outputs) -> OutputError:
+def misfit(name: str, expected: str, outputs: Outputs) -> OutputError:
     """Return (not raise) the error for an output of the wrong shape."""
     return OutputError(
-        f'the output {name!r} has the shape {list(array.shape)} but the decoder expects '
-        f'{expected}; the model has {describe(outputs)}')
+        f'the output {name!r} has the shape {list(pick(outputs, name).shape)} but the decoder '
+        f'expects {expected}; the model has {describe(outputs)}')
+
+
+def read_table(
+    outputs: Outputs, name: str, expected: str, shape: Sequence[int | None],
+) -> NDArray[np.float32]:
+    """Return an output by its name, as `unbatch` does."""
+    return unbatch(name, pick(outputs, name), expected, shape, outputs)
 
 
 def unbatch(
@@ -346,7 +353,7 @@ def unbatch(
         array = array[0]
     if array.ndim != len(shape) or any(
             want is not None and want != have for want, have in zip(shape, array.shape)):
-        raise misfit(name, outputs[find_name(outputs, name) or name], expected, outputs)
+        raise misfit(name, expected, outputs)
     if len(shape) > 1:
         refuse_quantized(name, array)
     return as_float32(name, array)

@@ -23,7 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ros2_classify.decoders.base import Candidates, least_logit, sigmoid, softmax
+from ros2_classify.decoders.base import (
+    Candidates, least_logit, misfit, Outputs, read_table, sigmoid, softmax)
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import Key, Kind, listed, number, TEXT
 from ros2_classify.limits import MAX_CELLS
@@ -157,6 +158,15 @@ def finite_candidates(
         found = replace(found, points=replace(
             points, values=np.where(known, points.values, unknown)))
     return found
+
+
+def read_masks(outputs: Outputs, name: str, rows: int) -> NDArray[np.float32]:
+    """Return the masks ``[N, h, w]``, one for each box."""
+    expected = f'[1, {rows}, height, width], one mask for each box'
+    masks = read_table(outputs, name, expected, (rows, None, None))
+    if 0 in masks.shape[1:]:
+        raise misfit(name, expected, outputs)
+    return masks
 
 
 def upright(oriented: NDArray[Any]) -> NDArray[Any]:

@@ -35,9 +35,9 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, pick,
-    unbatch)
+    read_table, unbatch)
 from ros2_classify.decoders.boxes import (
-    BoxFormat, finite_candidates, NORMALIZED, scores_over, to_xyxy)
+    BoxFormat, denormalize, finite_candidates, NORMALIZED, scores_over, to_xyxy)
 from ros2_classify.decoders.classification import Activation, BACKGROUND
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
@@ -78,8 +78,7 @@ def decode(outputs: Outputs, options: BoxesScoresOptions, context: DecodeContext
         scores, options.activation, options.background, context.score_threshold)
     chosen = to_xyxy(boxes[rows], options.box_format)
     if options.normalized:
-        with np.errstate(over='ignore', invalid='ignore'):
-            chosen = chosen * np.array(context.input_size * 2, np.float32)
+        chosen = denormalize(chosen, context.input_size)
     return finite_candidates(chosen, found, class_ids)
 
 
@@ -102,7 +101,7 @@ def _find(
     boxes = unbatch(box_name, array, _BOXES, (None, None), outputs)
     if boxes.shape[1] != 4:
         if boxes.shape[0] != 4:
-            raise misfit(box_name, pick(outputs, box_name), _BOXES, outputs)
+            raise misfit(box_name, _BOXES, outputs)
         boxes = boxes.T
     return boxes, _scores(score_name, len(boxes), outputs, options)
 
@@ -111,18 +110,17 @@ def _scores(
     name: str, count: int, outputs: Outputs, options: BoxesScoresOptions,
 ) -> NDArray[np.float32]:
     """Return the scores as ``[N, C]``; of two axes that fit, the first counts the boxes."""
-    array = pick(outputs, name)
     expected = {
         'auto': f'[1, {count}, classes] or [1, classes, {count}]',
         'channels_last': f'[1, {count}, classes]', 'channels_first': f'[1, classes, {count}]',
     }[options.axes] + f', for {count} boxes'
-    scores = unbatch(name, array, expected, (None, None), outputs)
+    scores = read_table(outputs, name, expected, (None, None))
     columns = options.axes == 'channels_first' or (
         options.axes == 'auto' and len(scores) != count)
     if columns:
         scores = scores.T
     if len(scores) != count or scores.shape[1] == 0:
-        raise misfit(name, array, expected, outputs)
+        raise misfit(name, expected, outputs)
     return scores
 
 

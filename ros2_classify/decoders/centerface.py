@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, read_table)
 from ros2_classify.decoders.boxes import finite_candidates, stride_of, to_xyxy
 from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
@@ -109,9 +109,9 @@ def _points(
     if name is None and options.heatmap is None:
         shaped = [each for each, array in outputs.items() if array.shape[-3:] == (10, *grid)]
         name = shaped[0] if len(shaped) == 1 else None
-    return None if name is None else unbatch(
-        name, pick(outputs, name), f'[1, 10, {grid[0]}, {grid[1]}], five key points for each '
-        'cell', (10, *grid), outputs)
+    return None if name is None else read_table(
+        outputs, name, f'[1, 10, {grid[0]}, {grid[1]}], five key points for each cell',
+        (10, *grid))
 
 
 def _maps(outputs: Outputs, options: CenterFaceOptions) -> list[NDArray[np.float32]]:
@@ -123,9 +123,9 @@ def _maps(outputs: Outputs, options: CenterFaceOptions) -> list[NDArray[np.float
     for role, name in found.items():
         grid = maps[0].shape[1:] if maps else (None, None)
         expected = f'[1, {_CHANNELS[role]}, {grid[0] or "h"}, {grid[1] or "w"}] for {role}'
-        table = unbatch(name, pick(outputs, name), expected, (_CHANNELS[role], *grid), outputs)
+        table = read_table(outputs, name, expected, (_CHANNELS[role], *grid))
         if 0 in table.shape:
-            raise misfit(name, pick(outputs, name), expected, outputs)
+            raise misfit(name, expected, outputs)
         maps.append(table)
     return maps
 

@@ -161,11 +161,10 @@ def _flat(outputs: Outputs, options: ClassificationOptions) -> NDArray[np.float3
             f'scores: {describe(outputs)}')
     array = pick(outputs, name)
     if array.size == 0 or max(array.shape, default=1) != array.size:
-        raise misfit(name, array, "one image's scores, like [1, N] or [1, N, 1, 1]", outputs)
+        raise misfit(name, "one image's scores, like [1, N] or [1, N, 1, 1]", outputs)
     if options.binary and array.size != 1:
         raise misfit(
-            name, array, '[1, 1], the probability of the second class, as output.binary says',
-            outputs)
+            name, '[1, 1], the probability of the second class, as output.binary says', outputs)
     refuse_quantized(name, array)
     return as_float32(name, array.reshape(-1))
 

@@ -40,10 +40,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
-    sigmoid, softmax, unbatch)
+    Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs,
+    read_table, sigmoid, softmax)
 from ros2_classify.decoders.boxes import (
-    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, NORMALIZED, to_xyxy)
+    BOX_FORMAT, BoxFormat, denormalize, finite_candidates, NORMALIZED, read_masks, to_xyxy)
 from ros2_classify.decoders.classification import BACKGROUND
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
@@ -113,13 +113,7 @@ def _masks(
         shaped = [each for each, array in outputs.items()
                   if array.ndim == 4 and array.shape[1] == queries]
         name = shaped[0] if len(shaped) == 1 else None
-    if name is None:
-        return None
-    expected = f'[1, {queries}, height, width], one mask for each box'
-    masks = unbatch(name, pick(outputs, name), expected, (queries, None, None), outputs)
-    if 0 in masks.shape:
-        raise misfit(name, pick(outputs, name), expected, outputs)
-    return masks
+    return None if name is None else read_masks(outputs, name, queries)
 
 
 def _find(
@@ -132,14 +126,12 @@ def _find(
         raise OutputError(
             'the outputs for logits and boxes cannot be told apart; name them under '
             f'output.outputs (logits, boxes); the model has {describe(outputs)}')
-    boxes = unbatch(boxes_name, pick(outputs, boxes_name), '[1, queries, 4], one box a row',
-                    (None, 4), outputs)
+    boxes = read_table(outputs, boxes_name, '[1, queries, 4], one box a row', (None, 4))
     expected = f'[1, {len(boxes)}, classes], one row for each box'
-    logits = unbatch(logits_name, pick(outputs, logits_name), expected, (len(boxes), None),
-                     outputs)
+    logits = read_table(outputs, logits_name, expected, (len(boxes), None))
     if logits.shape[1] < 1 + (options.activation == 'softmax'):
         raise misfit(
-            logits_name, pick(outputs, logits_name), f'{expected}, with one class at least'
+            logits_name, f'{expected}, with one class at least'
             + (' beside "no object"' if options.activation == 'softmax' else ''), outputs)
     return logits, boxes
 

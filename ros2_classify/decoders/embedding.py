@@ -53,7 +53,7 @@ def decode(outputs: Outputs, options: EmbeddingOptions, context: DecodeContext) 
     name = options.output or next(iter(outputs))
     array = pick(outputs, name)
     if array.size < 2 or max(array.shape, default=1) != array.size:
-        raise misfit(name, array, "one image's vector, like [1, N] or [1, N, 1, 1]", outputs)
+        raise misfit(name, "one image's vector, like [1, N] or [1, N, 1, 1]", outputs)
     refuse_quantized(name, array)
     # The memory may be used again at the next run.
     return Vector(as_float32(name, array.reshape(-1)).copy())

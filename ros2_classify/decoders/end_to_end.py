@@ -45,8 +45,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, ignore, misfit,
-    OUTPUT, Outputs, pick, unbatch)
+    as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, ignore, misfit, OUTPUT,
+    Outputs, pick, read_table, unbatch)
 from ros2_classify.decoders.boxes import (
     BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units, upright)
 from ros2_classify.decoders.keypoints import (
@@ -168,9 +168,10 @@ def decode(outputs: Outputs, options: EndToEndOptions, context: DecodeContext) -
                 points.values[..., :2] *= np.array(context.input_size, np.float32)
         more['points'] = points
     if found.coefficients is not None and options.prototypes is not None:
-        maps = unbatch(options.prototypes, pick(outputs, options.prototypes),
-                       f'[1, {found.coefficients.shape[1]}, height, width], the prototypes of '
-                       'masks', (found.coefficients.shape[1], None, None), outputs)
+        maps = read_table(
+            outputs, options.prototypes,
+            f'[1, {found.coefficients.shape[1]}, height, width], the prototypes of masks',
+            (found.coefficients.shape[1], None, None))
         more.update(masks=found.coefficients[keep], prototypes=maps)
     return finite_candidates(
         chosen, scores[keep], class_ids, in_source_pixels=options.units == 'source', **more)
@@ -251,7 +252,7 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
     columns = options.columns or _USUAL.get(array.shape[-1] if array.ndim else 0)
     if columns is None:
         raise misfit(
-            name, pick(outputs, name), '[1, N, 6] or [1, N, 7]; for other rows say what they '
+            name, '[1, N, 6] or [1, N, 7]; for other rows say what they '
             'hold under output.columns, like [box, score, class, rest]', outputs)
     least = _end(tuple(column for column in columns if column != 'rest'), options, outputs)
     width: int | str = least
@@ -272,7 +273,7 @@ def _rows(name: str, outputs: Outputs, options: EndToEndOptions) -> _Table:
              for index, word in enumerate(columns)}
     if 'batch' in columns:
         if (rows[:, place['batch']] > 0).any():
-            raise misfit(name, array, 'rows of one image, whose batch index is 0', outputs)
+            raise misfit(name, 'rows of one image, whose batch index is 0', outputs)
         rows = rows[rows[:, place['batch']] == 0]
     part: dict[str, NDArray[np.float32]] = {
         word: rows[:, start:start + _size(word, options, outputs)]
@@ -298,9 +299,9 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
                 f'it is unknown which output holds the {role}; name it under '
                 f'output.outputs.{role}; the model has {describe(outputs)}')
     boxes_name, classes_name = str(boxes_name), str(found['classes'])
-    boxes = unbatch(
-        boxes_name, pick(outputs, boxes_name), f'[1, N, {4 + turned + scored}], one box '
-        f'{"and its score " if scored else ""}a row', (None, 4 + turned + scored), outputs)
+    boxes = read_table(
+        outputs, boxes_name, f'[1, N, {4 + turned + scored}], one box '
+        f'{"and its score " if scored else ""}a row', (None, 4 + turned + scored))
     classes = _one_each(classes_name, len(boxes), outputs)
     scores = boxes[:, -1] if scored else _one_each(str(found['scores']), len(boxes), outputs)
     angles = boxes[:, 4] if turned else None
@@ -309,7 +310,7 @@ def _separate(outputs: Outputs, options: EndToEndOptions) -> _Table:
     if found['count'] is not None:
         count = pick(outputs, found['count'])
         if count.size != 1:
-            raise misfit(found['count'], count, '[1], the number of boxes', outputs)
+            raise misfit(found['count'], '[1], the number of boxes', outputs)
         value = float(as_float32(found['count'], count).reshape(-1)[0])
         # NaN compares as false, so a broken count reads as "all rows", as where there is none.
         used = int(value) if 0 <= value < used else used

@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, first_name, least_logit, misfit, OUTPUT, Outputs, pick,
-    sigmoid, softmax, unbatch)
+    Candidates, DecodeContext, Decoder, first_name, least_logit, misfit, OUTPUT, Outputs,
+    read_table, sigmoid, softmax)
 from ros2_classify.decoders.boxes import denormalize, finite_candidates, to_xyxy
 from ros2_classify.keys import key
 
@@ -85,9 +85,9 @@ def decode(outputs: Outputs, options: FastestDetOptions, context: DecodeContext)
 def _map(outputs: Outputs, options: FastestDetOptions) -> NDArray[np.float32]:
     """Return the map ``[5 + C, h, w]``."""
     name = options.output or first_name(outputs)
-    numbers = unbatch(name, pick(outputs, name), _EXPECTED, (None, None, None), outputs)
+    numbers = read_table(outputs, name, _EXPECTED, (None, None, None))
     if len(numbers) < 6 or 0 in numbers.shape:
-        raise misfit(name, pick(outputs, name), _EXPECTED, outputs)
+        raise misfit(name, _EXPECTED, outputs)
     return numbers
 
 

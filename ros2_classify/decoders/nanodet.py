@@ -38,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, pick,
-    row_maxima, sigmoid, softmax, unbatch)
+    Candidates, DecodeContext, Decoder, describe, first_name, misfit, OUTPUT, Outputs, read_table,
+    row_maxima, sigmoid, softmax)
 from ros2_classify.decoders.boxes import cell_count, cells, finite_candidates, STRIDES
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
@@ -152,23 +152,18 @@ def _levels(outputs: Outputs, options: NanodetOptions) -> _Levels:
     if options.output is not None or (len(outputs) == 1 and not options.scores):
         name = options.output or first_name(outputs)
         expected = f'[1, cells, classes + {width}]'
-        array = pick(outputs, name)
-        rows = unbatch(name, array, expected, (None, None), outputs)
+        rows = read_table(outputs, name, expected, (None, None))
         if rows.shape[1] <= width:
-            raise misfit(name, array, f'{expected} with one class at least', outputs)
+            raise misfit(name, f'{expected} with one class at least', outputs)
         return [(rows[:, :-width], rows[:, -width:])]
     levels: _Levels = []
     for score_name, distance_name in _pairs(outputs, options, width):
-        logits = unbatch(
-            distance_name, pick(outputs, distance_name), f'[1, cells, {width}]', (None, width),
-            outputs)
+        logits = read_table(outputs, distance_name, f'[1, cells, {width}]', (None, width))
         expected = f'[1, {len(logits)}, classes]'
-        scores = unbatch(score_name, pick(outputs, score_name), expected, (len(logits), None),
-                         outputs)
+        scores = read_table(outputs, score_name, expected, (len(logits), None))
         if scores.shape[1] == 0 or (levels and scores.shape[1] != levels[0][0].shape[1]):
             raise misfit(
-                score_name, pick(outputs, score_name), f'{expected}, as many classes as at the '
-                'other strides', outputs)
+                score_name, f'{expected}, as many classes as at the other strides', outputs)
         levels.append((scores, logits))
     return levels
 

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, read_table)
 from ros2_classify.decoders.boxes import cells, finite_candidates, scores_over, STRIDES
 from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
@@ -121,8 +121,8 @@ def _points(
             names = tuple(shaped[count][0] for count in rows)
     if not names:
         return [np.zeros((count, 0), np.float32) for count in rows]
-    return [unbatch(str(name), pick(outputs, str(name)), f'[1, {count}, 10], five key points for '
-                    'each box', (count, 10), outputs) for name, count in zip(names, rows)]
+    return [read_table(outputs, str(name), f'[1, {count}, 10], five key points for each box',
+                       (count, 10)) for name, count in zip(names, rows)]
 
 
 _Table = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -132,12 +132,11 @@ def _tables(outputs: Outputs, options: ScrfdOptions) -> list[_Table]:
     """Return scores ``[N, C]`` and distances ``[N, 4]`` of each stride."""
     tables: list[_Table] = []
     for score_name, box_name in zip(*_names(outputs, options)):
-        boxes = unbatch(box_name, pick(outputs, box_name), '[1, cells * A, 4]', (None, 4), outputs)
+        boxes = read_table(outputs, box_name, '[1, cells * A, 4]', (None, 4))
         expected = f'[1, {len(boxes)}, 1], a row for each box'
-        scores = unbatch(
-            score_name, pick(outputs, score_name), expected, (len(boxes), None), outputs)
+        scores = read_table(outputs, score_name, expected, (len(boxes), None))
         if scores.shape[1] == 0 or (tables and scores.shape[1] != tables[0][0].shape[1]):
-            raise misfit(score_name, pick(outputs, score_name), expected, outputs)
+            raise misfit(score_name, expected, outputs)
         tables.append((scores, boxes))
     return tables
 

@@ -176,7 +176,7 @@ def _from_classes(
     if array.ndim == 3 and 1 in (array.shape[0], array.shape[2]):
         array = array[0] if array.shape[0] == 1 else array[..., 0]
     if array.ndim != 2:
-        raise misfit(name, pick(outputs, name), '[1, H, W], a class for each pixel', outputs)
+        raise misfit(name, '[1, H, W], a class for each pixel', outputs)
     # Classes may come as float numbers; what is not finite is none.
     broken = ~np.isfinite(array) if array.dtype.kind == 'f' else None
     if broken is not None:
@@ -213,7 +213,7 @@ def _squeezed(outputs: Outputs, options: SegmentationOptions) -> tuple[str, NDAr
     # [1, H, W] holds the classes of one image, or one score for each pixel.
     squeezed = array[0] if array.ndim in (3, 4) and array.shape[0] == 1 else array
     if squeezed.ndim not in (2, 3) or squeezed.size == 0:
-        raise misfit(name, array, _EXPECTED, outputs)
+        raise misfit(name, _EXPECTED, outputs)
     return name, squeezed
 
 
@@ -243,7 +243,7 @@ def _tell_axes(
     first = _distortion(array.shape[1:], context.input_size)
     last = _distortion(array.shape[:2], context.input_size)
     if min(first, last) > _DISTORTION:
-        raise misfit(name, pick(outputs, name), _EXPECTED, outputs)
+        raise misfit(name, _EXPECTED, outputs)
     if first != last:
         return 'channels_first' if first < last else 'channels_last'
     count = context.label_count

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     as_float32, Candidates, DecodeContext, Decoder, describe, misfit, OUTPUT, Outputs, pick,
-    unbatch)
+    read_table)
 from ros2_classify.decoders.boxes import (
     BOX_FORMAT, BoxFormat, denormalize, finite_candidates, to_xyxy, UNITS, Units)
 from ros2_classify.errors import OutputError
@@ -93,11 +93,10 @@ def _find(
             raise OutputError(
                 f'it is unknown which output holds the {role}; name it under '
                 f'output.outputs.{role}; the model has {describe(outputs)}')
-    boxes = unbatch(names['boxes'], pick(outputs, names['boxes']), '[1, N, 4], one box a row',
-                    (None, 4), outputs)
-    scores = unbatch(
-        names['scores'], pick(outputs, names['scores']),
-        f'[1, classes, {len(boxes)}], one row for each class', (None, len(boxes)), outputs)
+    boxes = read_table(outputs, names['boxes'], '[1, N, 4], one box a row', (None, 4))
+    scores = read_table(
+        outputs, names['scores'], f'[1, classes, {len(boxes)}], one row for each class',
+        (None, len(boxes)))
     return boxes, scores, _indices(names['indices'], outputs, (1, *scores.shape))
 
 
@@ -109,7 +108,7 @@ def _indices(
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 2 or array.shape[1] != 3:
-        raise misfit(name, pick(outputs, name), '[M, 3], rows of batch, class and box', outputs)
+        raise misfit(name, '[M, 3], rows of batch, class and box', outputs)
     rows = np.rint(as_float32(name, array)) if array.dtype.kind == 'f' else array
     rows = rows[(rows >= 0).all(axis=1)]
     if (rows >= np.array(limits)).any():

@@ -42,7 +42,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, ignore, misfit, OUTPUT, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, describe, ignore, misfit, OUTPUT, Outputs, pick,
+    read_table, unbatch)
 from ros2_classify.decoders.boxes import (
     finite_candidates, NAMES, read_sizes, scores_over, Sizes, SIZES_SCHEMA, STRIDES, to_xyxy)
 from ros2_classify.decoders.classification import Activation, BACKGROUND
@@ -226,13 +227,12 @@ def _points(
         names = tuple(named) if len(named) == 1 else tuple(ten) if (
             len(ten) == 1 and len(outputs) == 3) else ()
     if names:
-        parts = [unbatch(name, pick(outputs, name), '[1, N, 2 * K], x and y of each key point',
-                         (None, None), outputs) for name in names]
+        parts = [read_table(outputs, name, '[1, N, 2 * K], x and y of each key point',
+                            (None, None)) for name in names]
         if len({part.shape[1] for part in parts}) == 1 and parts[0].shape[1] % 2 == 0 and sum(
                 map(len, parts)) == len(offsets) and parts[0].shape[1]:
             return np.concatenate(parts)
-        raise misfit(names[0], pick(outputs, names[0]), f'[1, {len(offsets)}, 2 * K], a row for '
-                     'each box', outputs)
+        raise misfit(names[0], f'[1, {len(offsets)}, 2 * K], a row for each box', outputs)
     beyond = offsets.shape[1] - 4
     if beyond == 12 or (options.keypoint_names and beyond > 0 and beyond % 2 == 0):
         return offsets[:, 4:]
@@ -282,15 +282,13 @@ def _tables(
             array = array[:, :, 0]
         table = unbatch(box_name, array, _BOXES, (None, None), outputs)
         expected = f'[1, {len(table)}, classes], a row for each box'
-        level = unbatch(
-            score_name, pick(outputs, score_name), expected, (len(table), None), outputs)
+        level = read_table(outputs, score_name, expected, (len(table), None))
         if table.shape[1] < 4:
-            raise misfit(box_name, pick(outputs, box_name), _BOXES, outputs)
+            raise misfit(box_name, _BOXES, outputs)
         if level.shape[1] == 0 or (levels and (level.shape[1] != levels[0][1].shape[1] or
                                                table.shape[1] != levels[0][0].shape[1])):
             raise misfit(
-                score_name, pick(outputs, score_name), f'{expected}, as many classes as in the '
-                'other outputs', outputs)
+                score_name, f'{expected}, as many classes as in the other outputs', outputs)
         levels.append((table, level))
     if len(levels) == 1:
         return levels[0]

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from ros2_classify.decoders.base import (
     as_float32, Candidates, CLASS_OFFSET, DecodeContext, Decoder, describe, find_name, misfit,
     OUTPUT, Outputs, pick, unbatch)
-from ros2_classify.decoders.boxes import finite_candidates
+from ros2_classify.decoders.boxes import denormalize, finite_candidates, read_masks, to_xyxy
 from ros2_classify.errors import OutputError
 from ros2_classify.keys import key, Section
 
@@ -74,10 +74,7 @@ def decode(outputs: Outputs, options: TfDetectionOptions, context: DecodeContext
     used = len(scores) if not 0 <= count < len(scores) else int(count)
     keep = np.flatnonzero((scores[:used] >= context.score_threshold)
                           & (np.abs(classes[:used]) < 2**31))
-    width, height = context.input_size
-    with np.errstate(over='ignore', invalid='ignore'):
-        chosen = boxes[keep][:, [1, 0, 3, 2]] * np.array(
-            (width, height, width, height), np.float32)
+    chosen = denormalize(to_xyxy(boxes[keep], 'yxyx'), context.input_size)
     class_ids = np.rint(classes[keep]).astype(np.int64) + options.class_offset
     masks = _find_masks(outputs, options, len(boxes))
     return finite_candidates(
@@ -110,7 +107,7 @@ def _find(
     if last is None:
         return boxes, classes, scores, float('nan')
     if last[1].size != 1:
-        raise misfit(*last, '[1], the number of boxes', outputs)
+        raise misfit(last[0], '[1], the number of boxes', outputs)
     return boxes, classes, scores, float(as_float32(*last).reshape(-1)[0])
 
 
@@ -119,14 +116,7 @@ def _find_masks(
 ) -> NDArray[np.float32] | None:
     """Return the masks ``[N, h, w]``, where the model gives any."""
     name = options.masks or find_name(outputs, _USUAL_MASKS)
-    if name is None:
-        return None
-    array = pick(outputs, name)
-    expected = f'[1, {rows}, height, width], one mask for each box'
-    masks = unbatch(name, array, expected, (rows, None, None), outputs)
-    if 0 in masks.shape[1:]:
-        raise misfit(name, array, expected, outputs)
-    return masks
+    return None if name is None else read_masks(outputs, name, rows)
 
 
 TF_DETECTION = Decoder(

@@ -45,7 +45,7 @@ from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
     Candidates, DecodeContext, Decoder, first_name, ignore, misfit, OUTPUT, Outputs, pick,
-    row_maxima, sigmoid, unbatch)
+    read_table, row_maxima, sigmoid)
 from ros2_classify.decoders.boxes import (
     BOX_FORMAT, BoxFormat, cell_count, denormalize, finite_candidates, NORMALIZED, to_xyxy,
     upright)
@@ -168,11 +168,10 @@ def decode(outputs: Outputs, options: YoloOptions, context: DecodeContext) -> Ca
 
 def prototypes(name: str, outputs: Outputs) -> NDArray[np.float32]:
     """Return the prototypes of masks as ``[M, h, w]``."""
-    array = pick(outputs, name)
     expected = '[1, M, height, width], the prototypes of masks'
-    table = unbatch(name, array, expected, (None, None, None), outputs)
+    table = read_table(outputs, name, expected, (None, None, None))
     if 0 in table.shape:
-        raise misfit(name, array, expected, outputs)
+        raise misfit(name, expected, outputs)
     return table
 
 
@@ -230,7 +229,7 @@ def _cell_counts(size: tuple[int, int]) -> set[int]:
 def _table(outputs: Outputs, options: YoloOptions) -> tuple[str, NDArray[np.float32]]:
     """Return the output's name and its two dimensions."""
     name = options.output or first_name(outputs)
-    return name, unbatch(name, pick(outputs, name), _EXPECTED, (None, None), outputs)
+    return name, read_table(outputs, name, _EXPECTED, (None, None))
 
 
 def _columns(
@@ -264,10 +263,10 @@ def _columns(
     if not 1 <= classes <= left:
         least = 4 + objectness + (options.classes or 1) + extra
         raise misfit(
-            name, pick(outputs, name), f'at least {least} numbers for each box: 4 of the box, '
+            name, f'at least {least} numbers for each box: 4 of the box, '
             f'{"the objectness, " if objectness else ""}and the class scores'
-            + (f', and {extra} more as output.keypoints, prototypes and angle say' if extra else
-               ''), outputs)
+            + (f', and {extra} more as output.keypoints, prototypes and angle say' if extra
+               else ''), outputs)
     return data, objectness, classes
 
 

@@ -306,7 +306,7 @@ def _levels(
                 views[axes] = as_float32(name, view), stride
         if not views:
             raise misfit(
-                name, array, f'[1, {count} * ({least} or more), h, w], [1, {count}, h, w, {least} '
+                name, f'[1, {count} * ({least} or more), h, w], [1, {count}, h, w, {least} '
                 f'or more], or the grid before the rest, for {count} anchors and an input of '
                 f'{size[0]}x{size[1]}', outputs)
         maps[name] = views

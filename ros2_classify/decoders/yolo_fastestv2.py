@@ -130,8 +130,9 @@ def _grids(outputs: Outputs, options: YoloFastestV2Options) -> list[_Grid]:
                 for name, columns in zip(trio, (4 * count, count, None))]
         for name, part in zip(trio, grid):
             if part.shape[:2] != grid[0].shape[:2]:
-                raise misfit(name, pick(outputs, name), 'a grid of '
-                             f'{grid[0].shape[0]}x{grid[0].shape[1]} like the boxes', outputs)
+                raise misfit(
+                    name, f'a grid of {grid[0].shape[0]}x{grid[0].shape[1]} like the boxes',
+                    outputs)
         grids.append((grid[0], grid[1], grid[2]))
     if len({grid[2].shape[2] for grid in grids}) > 1:
         raise OutputError('the maps of the strides have different numbers of classes; name them '
@@ -169,7 +170,7 @@ def _last(
     """Return ``[1, channels, h, w]`` as ``[h, w, channels]``."""
     if array.ndim != 4 or array.shape[0] != 1 or 0 in array.shape or (
             channels not in (None, array.shape[1])):
-        raise misfit(name, array, f'[1, {channels or "classes"}, h, w]', outputs)
+        raise misfit(name, f'[1, {channels or "classes"}, h, w]', outputs)
     return as_float32(name, array[0].transpose(1, 2, 0))
 
 
@@ -178,7 +179,7 @@ def _split(name: str, count: int, outputs: Outputs) -> _Grid:
     array = pick(outputs, name)
     if array.ndim != 4 or array.shape[0] != 1 or 0 in array.shape or (
             array.shape[3] <= 5 * count):
-        raise misfit(name, array, f'[1, h, w, {5 * count} + classes]', outputs)
+        raise misfit(name, f'[1, h, w, {5 * count} + classes]', outputs)
     rows = as_float32(name, array[0])
     return rows[..., :4 * count], rows[..., 4 * count:5 * count], rows[..., 5 * count:]
 

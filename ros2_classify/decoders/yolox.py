@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, pick, unbatch)
+    Candidates, DecodeContext, Decoder, first_name, misfit, OUTPUT, Outputs, read_table)
 from ros2_classify.decoders.boxes import cell_count, cells, finite_candidates, STRIDES
 from ros2_classify.keys import key
 
@@ -96,18 +96,17 @@ def _grid(
     width, height = context.input_size
     whole = cell_count(context.input_size, options.strides)
     raise misfit(
-        name, pick(outputs, name), f'[1, {whole}, 5 + classes] for an input of {width}x{height} '
-        f'with the strides {list(options.strides)}; for boxes that are in pixels already, set '
-        'output.decoded: true', outputs)
+        name, f'[1, {whole}, 5 + classes] for an input of {width}x{height} with the strides '
+        f'{list(options.strides)}; for boxes that are in pixels already, set output.decoded: '
+        'true', outputs)
 
 
 def _rows(outputs: Outputs, options: YoloxOptions) -> tuple[str, NDArray[np.float32]]:
     """Return the output's name and its rows, checked as far as they can be without a size."""
     name = options.output or first_name(outputs)
-    array = pick(outputs, name)
-    rows = unbatch(name, array, _EXPECTED, (None, None), outputs)
+    rows = read_table(outputs, name, _EXPECTED, (None, None))
     if rows.shape[1] < 6:
-        raise misfit(name, array, f'{_EXPECTED} with one class at least', outputs)
+        raise misfit(name, f'{_EXPECTED} with one class at least', outputs)
     return name, rows
 
 

@@ -39,8 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.decoders.base import (
-    Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, pick,
-    unbatch)
+    Candidates, DecodeContext, Decoder, describe, find_name, misfit, OUTPUT, Outputs, read_table)
 from ros2_classify.decoders.boxes import cells, finite_candidates, STRIDES
 from ros2_classify.decoders.keypoints import KEYPOINT_FAMILIES, points_of
 from ros2_classify.errors import OutputError
@@ -80,7 +79,7 @@ class YunetOptions:
 def class_count(outputs: Outputs, options: YunetOptions) -> int:
     """Return the number of classes: 1, the face."""
     name = _name(outputs, options, 'cls', 0)
-    table = unbatch(name, pick(outputs, name), '[1, cells, classes]', (None, None), outputs)
+    table = read_table(outputs, name, '[1, cells, classes]', (None, None))
     return int(table.shape[1])
 
 
@@ -132,9 +131,9 @@ def _table(
     width, height = context.input_size
     expected = (f'[1, {rows}, {columns or "classes"}], for the stride {stride} and an input of '
                 f'{width}x{height}')
-    table = unbatch(name, pick(outputs, name), expected, (rows, columns), outputs)
+    table = read_table(outputs, name, expected, (rows, columns))
     if table.shape[1] == 0:
-        raise misfit(name, pick(outputs, name), expected, outputs)
+        raise misfit(name, expected, outputs)
     return table
 
 
