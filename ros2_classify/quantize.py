@@ -22,7 +22,7 @@ images are compared. Needs the packages ``onnx`` and ``onnxruntime``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 import logging
 from pathlib import Path
@@ -115,7 +115,7 @@ def quantize_model(
             if count:
                 _halve(tools[0], path, output)
         else:
-            reader = _Reader(before, images)
+            reader = _reader(tools[1], before, images)
             with tempfile.TemporaryDirectory(prefix='ros2_classify_') as work, \
                     heartbeat(f'measuring and quantizing {path.name}'):
                 _quantize(tools, path, Path(work), output, reader, target)
@@ -157,43 +157,28 @@ def _tools() -> tuple[Any, Any]:
     return onnx, quantization
 
 
-class _Reader:
-    """Feeds the calibration, an image at a time; its methods are named as ONNX Runtime asks."""
+def _reader(quantization: Any, pipeline: Pipeline[Result], images: Images) -> Any:
+    """Return what feeds the calibration an image at a time, and counts them."""
+    rows = iter(images())
 
-    def __init__(self, pipeline: Pipeline[Result], images: Images) -> None:
-        self._pipeline = pipeline
-        self._images = images
-        self._rows: Iterator[Pixels] = iter(images())
-        self.count = 0
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        count = 0
 
-    def get_next(self) -> Mapping[str, NDArray[Any]] | None:
-        """Return the model's inputs for the next image."""
-        image = next(self._rows, None)
-        if image is None:
-            return None
-        self.count += 1
-        batch = self._pipeline.new_batch()
-        batch.add(image, 'bgr')
-        return batch.tensors
+        def get_next(self) -> Mapping[str, NDArray[Any]] | None:
+            """Return the model's inputs for the next image."""
+            image = next(rows, None)
+            if image is None:
+                return None
+            self.count += 1
+            batch = pipeline.new_batch()
+            batch.add(image, 'bgr')
+            return batch.tensors
 
-    def __iter__(self) -> _Reader:
-        """Return itself: it is read once."""
-        return self
-
-    def __next__(self) -> Mapping[str, NDArray[Any]]:
-        """Return the model's inputs for the next image."""
-        found = self.get_next()
-        if found is None:
-            raise StopIteration
-        return found
-
-    def set_range(self, start_index: int, end_index: int) -> None:
-        """Refuse: only calibrations of huge data sets are cut into pieces."""
-        raise NotImplementedError
+    return Reader()
 
 
 def _quantize(
-    tools: tuple[Any, Any], path: Path, work: Path, output: Path, reader: _Reader, target: Target,
+    tools: tuple[Any, Any], path: Path, work: Path, output: Path, reader: Any, target: Target,
 ) -> None:
     onnx, quantization = tools
     symmetric = target == 'tensorrt'

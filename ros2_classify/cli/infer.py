@@ -27,11 +27,8 @@ from ros2_classify.cli.parser import add_model
 from ros2_classify.errors import OptionsError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ros2_classify.options import Options
     from ros2_classify.pipeline import Pipeline
-    from ros2_classify.preprocess.preprocessor import Image
     from ros2_classify.results.results import Result
 
 
@@ -225,8 +222,8 @@ def _say_checks(pipeline: Pipeline[Result], *, one_image: bool) -> None:
 
 def _run_one(arguments: argparse.Namespace) -> int:
     """Run on one image."""
-    from ros2_classify.cli.infer_outputs import refuse_overwriting
-    from ros2_classify.image_io import check_writable, depth_reader, read_pixels
+    from ros2_classify.cli.infer_outputs import drawn, refuse_overwriting
+    from ros2_classify.image_io import check_writable, depth_reader, read_pixels, write_image
     from ros2_classify.inspection.output_checks import best_score, nothing_found
 
     arguments.image = arguments.image[0]
@@ -251,7 +248,10 @@ def _run_one(arguments: argparse.Namespace) -> int:
     if reference is not None:
         found['against'] = _compared(result, reference, arguments.against)
     if output is not None:
-        _write_drawn(output, image, result, options, depth)
+        canvas = drawn(image, result, options)
+        if depth is not None:
+            depth.draw(canvas, result)
+        write_image(output, canvas)
     said, suspicious = nothing_found(best, options.score_threshold)
     empty = result.task != 'segmentation' and not len(result)
     if empty and suspicious:
@@ -286,24 +286,6 @@ def _compared(result: Result, reference: Result, image: str) -> dict[str, Any]:
     similarity = result.cosine_similarity(reference)
     return {'image': image, 'cosine_similarity': round(similarity, 6),
             'cosine_distance': round(1 - similarity, 6)}
-
-
-def _write_drawn(
-    output: Path, image: Image, result: Result, options: Options,
-    depth: infer_depth.DepthOfImage | None,
-) -> None:
-    """Write the image with the result drawn into a copy of it."""
-    from ros2_classify.image_io import write_image
-    from ros2_classify.preprocess.views import shown_tiles
-    from ros2_classify.results.overlay import draw
-    from ros2_classify.results.overlay_regions import draw_regions
-
-    drawn = image.copy()
-    draw_regions(drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size))
-    draw(drawn, result, copy=False)
-    if depth is not None:
-        depth.draw(drawn, result)
-    write_image(output, drawn)
 
 
 def _print(found: dict[str, Any], result: Result, image: str, text: str) -> None:

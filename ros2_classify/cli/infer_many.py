@@ -27,7 +27,7 @@ from typing import Any, TYPE_CHECKING
 
 from ros2_classify.cli import EXIT_INTERRUPTED, EXIT_OK, say, show, show_json
 from ros2_classify.cli.infer_outputs import (
-    drawings, is_video, refuse_overwriting, results_file)
+    drawings, drawn, is_video, refuse_overwriting, results_file)
 from ros2_classify.errors import InputError, OptionsError
 from ros2_classify.progress import human_time, LogProgress, Meter, Status, TerminalProgress
 
@@ -279,19 +279,9 @@ class Many:
             self._mcap.write(image, frame.stamp, result, row)
 
     def _drawn(self, image: Any, result: Result, options: Options, stamp: float) -> Any:
-        from ros2_classify.preprocess.views import shown_tiles
-        from ros2_classify.results.detections import Detections
-        from ros2_classify.results.overlay import draw
-        from ros2_classify.results.overlay_regions import draw_regions
-
-        drawn = image.copy()
         places: dict[str, Any] = {} if self._events is None else {
             'lines': self._events.lines, 'zones': self._events.zones, 'said': self._events.counts}
-        draw_regions(
-            drawn, roi=options.roi, tiles=shown_tiles(options, result.image_size), **places)
-        if self._trails is not None and isinstance(result, Detections):
-            self._trails.draw(drawn, result, stamp)
-        return draw(drawn, result, copy=False)
+        return drawn(image, result, options, stamp=stamp, trails=self._trails, **places)
 
     def _tracked(self, tracker: Tracker, pipeline: Pipeline[Any], options: Options, stamp: float,
                  image: Any) -> Detections:

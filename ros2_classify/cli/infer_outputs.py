@@ -31,6 +31,8 @@ from ros2_classify.limits import check_replaceable
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from ros2_classify.options import Options
+    from ros2_classify.results.overlay_tracks import Trails
     from ros2_classify.results.results import Result
 
     Image = NDArray[np.uint8]
@@ -238,6 +240,22 @@ class Video:
         top, left = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
         canvas[top:top + small.shape[0], left:left + small.shape[1]] = small
         return canvas
+
+
+def drawn(image: Image, result: Result, options: Options, *, stamp: float = 0.0,
+          trails: Trails | None = None, **places: Any) -> Image:
+    """Return a copy of an image with the result; ``places`` are for `draw_regions`."""
+    from ros2_classify.preprocess.views import shown_tiles
+    from ros2_classify.results.detections import Detections
+    from ros2_classify.results.overlay import draw
+    from ros2_classify.results.overlay_regions import draw_regions
+
+    canvas = image.copy()
+    draw_regions(
+        canvas, roi=options.roi, tiles=shown_tiles(options, result.image_size), **places)
+    if trails is not None and isinstance(result, Detections):
+        trails.draw(canvas, result, stamp)
+    return draw(canvas, result, copy=False)
 
 
 def is_video(text: str) -> bool:

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ros2_classify.errors import OptionsError
@@ -87,6 +88,12 @@ def rows(result: Result) -> list[dict[str, Any]]:
             'label': row['label'], 'score': row['score'],
             'color': f'#{red:02x}{green:02x}{blue:02x}', 'id': row.get('id', '')})
     return found
+
+
+def rate_of(times: Sequence[float]) -> float:
+    """Return how often per second something happened, one digit behind the point."""
+    span = times[-1] - times[0] if len(times) > 1 else 0.0
+    return round((len(times) - 1) / span, 1) if span > 0 else 0.0
 
 
 def timing(result: Result) -> dict[str, float]:

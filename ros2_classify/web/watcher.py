@@ -33,7 +33,7 @@ from ros2_classify.results.overlay import draw
 from ros2_classify.results.results import Result
 from ros2_classify.sources import Frame, Pixels, Source
 from ros2_classify.sources.newest import Newest
-from ros2_classify.web.controls import changed, controls, rows, timing
+from ros2_classify.web.controls import changed, controls, rate_of, rows, timing
 from ros2_classify.web.feed import Feed
 
 # Images that are no film are looked at.
@@ -123,8 +123,7 @@ class Watcher:
             stream.update(
                 frame=frame.name, size=list(result.image_size), results=rows(result),
                 count=len(result), timing=timing(result))
-        span = times[-1] - times[0] if len(times) > 1 else 0.0
-        stream['rate'] = round((len(times) - 1) / span, 1) if span > 0 and not paused else 0.0
+        stream['rate'] = 0.0 if paused else rate_of(times)
         messages = [{'level': 'error', 'text': self._failure}] if self._failure else []
         if descriptor.unverified:
             messages.append({'level': 'warn', 'text': (

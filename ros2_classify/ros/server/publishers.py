@@ -39,6 +39,7 @@ from ros2_classify.ros.messages.vision import (
 from ros2_classify.ros.server.output import Output, Published, Topics
 from ros2_classify.ros.server.tracking import seconds_of
 from ros2_classify.sources.image_messages import to_bgr
+from ros2_classify.web.controls import rate_of
 from ros2_classify.web.feed import Feed
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
@@ -271,9 +272,7 @@ class PageOutput(Output):
     @property
     def rate(self) -> float:
         """Results per second, of late."""
-        times = list(self._times)
-        span = times[-1] - times[0] if len(times) > 1 else 0.0
-        return round((len(times) - 1) / span, 1) if span > 0 else 0.0
+        return rate_of(list(self._times))
 
     def write(self, published: Published) -> None:
         """Offer the image; a thread of the page draws it."""
