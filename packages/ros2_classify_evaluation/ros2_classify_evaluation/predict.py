@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ros2_classify import (
     Classification, Detections, InputError, Labels, OptionsError, Pipeline, Segmentation)
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
+from ros2_classify_evaluation.datasets.consistency import outside
 from ros2_classify_evaluation.metrics.detection import Predicted
 from ros2_classify_evaluation.metrics.masks import decode, overlaps
 from ros2_classify_evaluation.metrics.tracking import Counts
@@ -66,6 +67,7 @@ class Predictions:
     # Detection.
     objects: list[Objects] = field(default_factory=list)
     boxes: list[Predicted] = field(default_factory=list)
+    outside: int = 0  # how many objects are not on their images
     tracks: Counts | None = None  # if the objects have ids
     # If the model and the dataset have masks: IoUs (N, M) and pixels (N,) of each image.
     mask_overlaps: list[NDArray[np.float64]] = field(default_factory=list)
@@ -207,6 +209,7 @@ class _Objects:
         numbers = classes.of_dataset[truth.class_ids]
         truth = truth.select(numbers >= 0, numbers)
         self._found.objects.append(truth)
+        self._found.outside += outside(truth, result.image_size)
         if self._follower is not None:
             self._follower.add(sample, truth, result)
         numbers = classes.from_model(result.class_ids)

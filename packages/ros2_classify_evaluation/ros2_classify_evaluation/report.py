@@ -132,6 +132,11 @@ def make_report(found: Predictions, dataset: Dataset, threshold: float | None = 
              'classes': list(found.classes.names)}
     report = _MAKERS[found.task](found, about)
     report.warnings += dataset.notes
+    if found.outside:
+        report.warnings.append(
+            f'{found.outside} of {sum(map(len, found.objects))} objects are outside of their '
+            'images by more than half: are these the images that were labelled, and the boxes in the '
+            f'order of {dataset.kind}?')
     if found.classes.unlabelled and found.task == 'detection':
         report.warnings.append(
             f'{len(found.classes.unlabelled)} classes of the model are not in the dataset; their '

@@ -17,12 +17,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ros2_classify import InputError
 from ros2_classify.limits import shown
 from ros2_classify_evaluation.datasets import bag, coco, directories, mot, table, voc, yolo
 from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, Truth
+from ros2_classify_evaluation.datasets.consistency import notes_on
 
 __all__ = ['Dataset', 'FORMATS', 'Objects', 'Sample', 'Truth', 'open_dataset']
 
@@ -99,4 +101,4 @@ def open_dataset(path: str, kind: str = 'auto', *, topic: str = '',
     # The same images in another format give the same numbers, equal scores among them.
     dataset.samples.sort(key=lambda sample: (
         sample.sequence, sample.stamp, Path(sample.name).stem, sample.name))
-    return dataset
+    return replace(dataset, notes=(*dataset.notes, *notes_on(dataset, place)))

@@ -99,7 +99,8 @@ class Sample:
     """
     An image and its truth; `name` is how reports call it.
 
-    Images of a `sequence` follow each other in time; `stamp` is in seconds.
+    Images of a `sequence` follow each other in time; `stamp` is in seconds. `size` is the width
+    and height that the labels are for, where they say so.
     """
 
     name: str
@@ -108,13 +109,20 @@ class Sample:
     pixels: Callable[[], NDArray[np.uint8]] | None = None
     sequence: str = ''
     stamp: float = 0.0
+    size: tuple[int, int] | None = None
 
     def read(self) -> NDArray[np.uint8]:
         """Return the pixels in BGR; InputError if they can't be read."""
         if self.pixels is not None:
             return self.pixels()
         assert self.path is not None
-        return read_image(str(self.path))
+        image = read_image(str(self.path))
+        height, width = image.shape[:2]
+        if self.size is not None and self.size != (width, height):
+            raise InputError(
+                f'{self.path} has {width}x{height} pixels, but its labels are for '
+                f'{self.size[0]}x{self.size[1]}: take the images that were labelled')
+        return image
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +171,15 @@ class Names:
     def __iter__(self) -> Any:
         """Iterate over the names."""
         return iter(self._numbers)
+
+
+def size_of(width: Any, height: Any) -> tuple[int, int] | None:
+    """Return the size that labels state; None if they leave it open."""
+    try:
+        size = int(width), int(height)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return size if min(size) > 0 else None
 
 
 def images_in(directory: Path) -> list[Path]:

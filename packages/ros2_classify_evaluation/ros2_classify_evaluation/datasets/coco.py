@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ros2_classify import InputError
-from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample
+from ros2_classify_evaluation.datasets.base import Dataset, Objects, Sample, size_of
+from ros2_classify_evaluation.datasets.consistency import unique
 from ros2_classify_evaluation.datasets.reading import read_json
 
 _KEYS = {'images', 'annotations', 'categories'}
@@ -61,6 +62,9 @@ def load(path: Path) -> Dataset:
         raise InputError(f'{file} lacks the keys {", ".join(sorted(_KEYS - set(data)))} of COCO')
     categories = sorted(data['categories'], key=lambda each: int(each['id']))
     number_of = {each['id']: number for number, each in enumerate(categories)}
+    unique([each['id'] for each in data['images']], 'the image with the id', file)
+    for key in ('id', 'name'):
+        unique([each[key] for each in categories], f'the category with the {key}', file)
     annotations: dict[Any, list[dict[str, Any]]] = {each['id']: [] for each in data['images']}
     for each in data['annotations']:
         if each['image_id'] not in annotations or each['category_id'] not in number_of:
@@ -80,9 +84,18 @@ def load(path: Path) -> Dataset:
                 boxes, [number_of[each['category_id']] for each in rows],
                 [bool(each.get('iscrowd', 0) or each.get('ignore', 0)) for each in rows],
                 [each.get('area', each['bbox'][2] * each['bbox'][3]) for each in rows],
-                segmentations=tuple(each['segmentation'] for each in rows) if masked else None)))
+                segmentations=tuple(each['segmentation'] for each in rows) if masked else None),
+            size=size_of(image.get('width'), image.get('height'))))
     return Dataset('detection', tuple(each['name'] for each in categories), samples, str(file),
-                   'coco')
+                   'coco', notes=_prelabels(annotations, data['images']))
+
+
+def _prelabels(annotations: dict[Any, list[dict[str, Any]]], images: Any) -> tuple[str, ...]:
+    """Say that labels come from a model, as `curate` marks them."""
+    count = sum(any(each.get('prelabel') for each in annotations[image['id']])
+                for image in images if not image.get('checked'))
+    return (f'{count} images have pre-labels of a model that nobody has checked: the numbers say '
+            'how well two models agree',) if count else ()
 
 
 def _image(file: Path, path: Path, name: str) -> Path:

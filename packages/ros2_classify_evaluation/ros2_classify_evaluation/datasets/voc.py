@@ -19,7 +19,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ros2_classify import InputError
-from ros2_classify_evaluation.datasets.base import Dataset, find_image, Objects, Sample
+from ros2_classify_evaluation.datasets.base import (
+    Dataset, find_image, Objects, Sample, size_of)
 from ros2_classify_evaluation.datasets.directories import class_names, segmentation
 from ros2_classify_evaluation.datasets.reading import read_xml
 
@@ -39,18 +40,18 @@ def load(path: Path) -> Dataset:
     if not files:
         return segmentation(path, images, path / 'SegmentationClass', class_names(path), 'voc')
     read = [(file, *_boxes(file)) for file in files]
-    names = sorted({name for _, _, objects in read for name, _, _ in objects})
+    names = sorted({name for _, _, objects, _ in read for name, _, _ in objects})
     number_of = {name: number for number, name in enumerate(names)}
     samples = [
         Sample(image, find_image(images, image), Objects.of(
             [box for _, box, _ in objects], [number_of[name] for name, _, _ in objects],
-            [difficult for _, _, difficult in objects]))
-        for _, image, objects in read]
+            [difficult for _, _, difficult in objects]), size=size)
+        for _, image, objects, size in read]
     return Dataset('detection', tuple(names), samples, str(path), 'voc')
 
 
-def _boxes(file: Path) -> tuple[str, list[tuple[str, list[float], bool]]]:
-    """Return an image's name, and label, box and difficulty of each object."""
+def _boxes(file: Path) -> tuple[str, list[tuple[str, list[float], bool]], tuple[int, int] | None]:
+    """Return an image's name; label, box and difficulty of each object; the image's size."""
     root, objects = read_xml(file), []
     for each in root.iter('object'):
         name, box = (each.findtext('name') or '').strip(), each.find('bndbox')
@@ -63,4 +64,5 @@ def _boxes(file: Path) -> tuple[str, list[tuple[str, list[float], bool]]]:
             raise InputError(f'{file}: an object has no name, or no box of four numbers') from None
         difficult = (each.findtext('difficult') or '0').strip() == '1'
         objects.append((name, [x1 - 1, y1 - 1, x2, y2], difficult))
-    return (root.findtext('filename') or file.stem).strip() or file.stem, objects
+    return (root.findtext('filename') or file.stem).strip() or file.stem, objects, size_of(
+        root.findtext('size/width'), root.findtext('size/height'))
