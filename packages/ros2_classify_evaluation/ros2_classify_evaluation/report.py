@@ -135,8 +135,8 @@ def make_report(found: Predictions, dataset: Dataset, threshold: float | None = 
     if found.outside:
         report.warnings.append(
             f'{found.outside} of {sum(map(len, found.objects))} objects are outside of their '
-            'images by more than half: are these the images that were labelled, and the boxes in the '
-            f'order of {dataset.kind}?')
+            'images by more than half: are these the images that were labelled, and the boxes in '
+            f'the order of {dataset.kind}?')
     if found.classes.unlabelled and found.task == 'detection':
         report.warnings.append(
             f'{len(found.classes.unlabelled)} classes of the model are not in the dataset; their '
