@@ -38,21 +38,22 @@ class WireError(ValueError):
 
 def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
     """Yield a message's fields in the order they are written."""
-    for number, value, _ in read_spans(data):
+    for number, value, _, _ in read_spans(data):
         yield number, value
 
 
-def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
-    """Yield fields like `read_fields`, each with its end offset."""
+def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int, int]]:
+    """Yield fields like `read_fields`, each with where it begins and ends."""
     position, end = 0, len(data)
     while position < end:
+        start = position
         key, position = _varint(data, position)
         number, kind = key >> 3, key & 7
         if not 0 < number <= _MAX_NUMBER:
             raise WireError(f'a field has the number {number}')
         if kind == _VARINT:
             value, position = _varint(data, position)
-            yield number, value, position
+            yield number, value, start, position
             continue
         if kind == _BYTES:
             length, position = _varint(data, position)
@@ -64,7 +65,8 @@ def read_spans(data: memoryview) -> Iterator[tuple[int, Value, int]]:
             raise WireError('the data ends within a field')
         piece = data[position:position + length]
         position += length
-        yield number, piece if kind == _BYTES else int.from_bytes(piece, 'little'), position
+        yield (number, piece if kind == _BYTES else int.from_bytes(piece, 'little'), start,
+               position)
 
 
 def messages(data: memoryview, number: int) -> Iterator[memoryview]:

@@ -28,14 +28,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from ros2_classify.autoconfig.detector_inputs import ALL
 from ros2_classify.autoconfig.evidence import Evidence, Hypothesis, InputSettings, Strength
 from ros2_classify.autoconfig.trial import correlation, sample_images
 from ros2_classify.engines.base import TensorSpec
+from ros2_classify.model.input_spec import PIXELS
 
-_ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
-# https://docs.pytorch.org/vision/stable/models.html: mean and std of ImageNet for pixels 0 to 1.
-_IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
-_SIGNED = {'mean': (127.5,) * 3, 'std': (127.5,) * 3}
 # Of ImageNet-1k and -21k, without and with a background class.
 _IMAGENET_CLASSES = (1000, 1001, 21841, 21842, 21843)
 # Lengths of the vectors that models for comparing images give.
@@ -297,7 +295,7 @@ def _logits(row: _Row) -> _Reading:
 
 def _input_of_classifier(evidence: Evidence) -> InputSettings:
     crop = 'center_crop' if evidence.size else 'stretch'
-    unverified = (*_ALL, 'input.resize') if evidence.size else _ALL
+    unverified = (*ALL, 'input.resize') if evidence.size else ALL
     if evidence.ultralytics:
         return InputSettings(
             {'scale': 1 / 255, 'resize': crop, 'crop_fraction': 1.0},
@@ -308,11 +306,11 @@ def _input_of_classifier(evidence: Evidence) -> InputSettings:
         crop = 'stretch'
     if evidence.spec.layout == 'nhwc' or evidence.spec.color == 'gray':
         return InputSettings(
-            {**_SIGNED, 'resize': crop},
+            {**PIXELS['signed'], 'resize': crop},
             'pixels from -1 to 1, centre crop, as many classifiers of TensorFlow take them',
             unverified)
     return InputSettings(
-        {**_IMAGENET, 'resize': crop},
+        {**PIXELS['imagenet'], 'resize': crop},
         'rgb with the mean and standard deviation of ImageNet, centre crop, as classifiers of '
         'PyTorch take them', unverified)
 
@@ -352,10 +350,10 @@ def _map(evidence: Evidence, output: TensorSpec, *, alone: bool) -> Iterator[Hyp
     what = 'a class' if whole else 'a score for each class'
     why = f'the output {output} has {what} for each cell of a grid over the image'
     settings = InputSettings(
-        {} if evidence.spec.layout == 'nhwc' else _IMAGENET,
+        {} if evidence.spec.layout == 'nhwc' else PIXELS['imagenet'],
         'pixels from 0 to 255, stretched' if evidence.spec.layout == 'nhwc' else
         'rgb with the mean and standard deviation of ImageNet, stretched, as segmentation models '
-        'of PyTorch take them', _ALL)
+        'of PyTorch take them', ALL)
     if not whole and (missing := _no_classes(evidence, output, axes[0], classes, stated)):
         yield Hypothesis('segmentation', 'segmentation', {'output': output.name}, why,
                          Strength.EXACT, settings, missing=missing)

@@ -22,9 +22,8 @@ from typing import cast
 
 from ros2_classify.clips.model import states_of
 from ros2_classify.engines.base import TensorSpec
-from ros2_classify.errors import DescriptorError
 from ros2_classify.model.clip_spec import FRAME_LAYOUTS
-from ros2_classify.model.descriptor import ModelDescriptor
+from ros2_classify.model.descriptor import descriptor_error, ModelDescriptor
 from ros2_classify.model.input_spec import Layout
 
 _CHANNELS = (1, 3)
@@ -61,20 +60,23 @@ def check_states(
 def check_clip(descriptor: ModelDescriptor) -> None:
     """Refuse what can't be found out by trying single images."""
     if descriptor.output.decoder is None:
-        raise _error(
+        raise descriptor_error(
             descriptor, 'output.decoder is missing: what a model that sees time gives is not '
             'inferred; write output: {decoder: classification, activation: softmax}, or '
             'activation: none for probabilities')
     if descriptor.task != 'classification':
-        raise _error(descriptor, f'output.decoder is for {descriptor.task}, but the results of '
-                                 'clips are classifications; use the decoder classification')
+        raise descriptor_error(
+            descriptor, f'output.decoder is for {descriptor.task}, but the results of '
+            'clips are classifications; use the decoder classification')
     words = [name for name, value in descriptor.input.extra.items() if isinstance(value, str)]
     if words:
-        raise _error(descriptor, f'input.extra.{words[0]} is a size, but a model that sees time '
-                                 'gets constants only; write numbers')
+        raise descriptor_error(
+            descriptor, f'input.extra.{words[0]} is a size, but a model that sees time '
+            'gets constants only; write numbers')
     if descriptor.input.size == 'source':
-        raise _error(descriptor, 'input.size is source, but the frames of a clip have one size; '
-                                 'write [width, height]')
+        raise descriptor_error(
+            descriptor, 'input.size is source, but the frames of a clip have one size; '
+            'write [width, height]')
 
 
 def one_frame(
@@ -85,18 +87,18 @@ def one_frame(
     if len(tensor.shape) == 5 and layout is None:
         layouts = layouts_of(tensor)
         if len(layouts) != 1:
-            raise _error(descriptor, ask(tensor))
+            raise descriptor_error(descriptor, ask(tensor))
         layout, = layouts
         inferred.append(f'input.layout: {layout}, because of the channels')
     if (layout in FRAME_LAYOUTS) != (len(tensor.shape) == 5):
-        raise _error(
+        raise descriptor_error(
             descriptor, f'input.layout is {layout}, but the model takes {tensor}; correct it, or '
             'write clip.vote: mean for a model of single images' if len(tensor.shape) != 5 else
             f'input.layout is {layout}, but the model takes {tensor}, a clip; allowed are '
             f'{", ".join(FRAME_LAYOUTS)}')
     if layout is None or layout not in FRAME_LAYOUTS:
         if not descriptor.state:
-            raise _error(
+            raise descriptor_error(
                 descriptor, f'the model takes {tensor}, a single image, but clip says that it '
                 'sees time; write clip.vote: mean, name its states with state, or remove clip')
         return descriptor, tensor
@@ -117,13 +119,14 @@ def with_vectors(
     found = [tensor for tensor in inputs if name is None
              or tensor.name.removesuffix(':0') == name.removesuffix(':0')]
     if len(found) != 1:
-        raise _error(descriptor, f'the model has {listed}; set input.name to the one that takes '
-                                 "the encoder's vectors")
+        raise descriptor_error(
+            descriptor, f'the model has {listed}; set input.name to the one that takes '
+            "the encoder's vectors")
     tensor, = found
     dims = 3 if not descriptor.state else len(tensor.shape)
     if len(tensor.shape) != dims or dims not in (2, 3) or tensor.shape[0] not in (
             1, None) and isinstance(tensor.shape[0], int) or tensor.dtype.kind != 'f':
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {tensor}, but with clip.encoder it must take vectors: '
             + ('[1, N] or [1, 1, N]' if descriptor.state else '[1, frames, N]')
             + ' of floating-point numbers')
@@ -138,20 +141,18 @@ def _with_frames(descriptor: ModelDescriptor, tensor: TensorSpec, axis: int) -> 
     assert clip is not None
     if descriptor.state:
         if isinstance(count, int) and count != 1:
-            raise _error(
+            raise descriptor_error(
                 descriptor, f'the model takes {tensor}, {count} frames at once, but with state '
                 'it gets one at a time; export it for one frame, or remove state')
         return descriptor
     if not isinstance(count, int):
         if clip.frames is None:
-            raise _error(descriptor, f'the model takes {tensor}, any number of frames; set '
-                                     'clip.frames')
+            raise descriptor_error(
+                descriptor, f'the model takes {tensor}, any number of frames; set '
+                'clip.frames')
         return descriptor
     if clip.frames not in (None, count):
-        raise _error(descriptor, f'clip.frames is {clip.frames}, but the model takes {tensor}, '
-                                 f'{count} frames; correct it or remove it')
+        raise descriptor_error(
+            descriptor, f'clip.frames is {clip.frames}, but the model takes {tensor}, '
+            f'{count} frames; correct it or remove it')
     return replace(descriptor, clip=replace(clip, frames=count))
-
-
-def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
-    return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')

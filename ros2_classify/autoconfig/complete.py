@@ -41,9 +41,10 @@ from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.image_io import MAX_PIXELS
 from ros2_classify.limits import read_literal
 from ros2_classify.model.clip_spec import FRAME_LAYOUTS
-from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec, Task
+from ros2_classify.model.descriptor import descriptor_error, ModelDescriptor, OutputSpec, Task
 from ros2_classify.model.input_spec import (
     DType, DTYPES, InputSpec, Layout, PIXEL_KEYS, Size, SIZES, USUAL, with_pixels)
+from ros2_classify.model.label_formats import NAME_KEYS
 from ros2_classify.model.labels import Labels
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 from ros2_classify.preprocess.quantization import with_quantization
@@ -91,7 +92,7 @@ def complete(
         spec = replace(spec, color='gray', mean=(0.0,), std=(1.0,))
         spec = spec if pixels is None else replace(with_pixels(spec, pixels), pixels=pixels)
     if isinstance(channels, int) and channels != spec.channels:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'input.color {spec.color} has {spec.channels} channels and input.layout '
             f'is {layout}, but the model takes {tensor}; correct the one or the other')
     spec = replace(
@@ -100,7 +101,7 @@ def complete(
     try:
         spec = with_quantization(spec, tensor, inferred)
     except DescriptorError as error:
-        raise _error(descriptor, str(error)) from None
+        raise descriptor_error(descriptor, str(error)) from None
 
     output, task, unverified = descriptor.output, descriptor.task, descriptor.unverified
     if output.decoder is None:
@@ -155,7 +156,7 @@ def _chosen(
     try:
         found = choose(evidence, trial)
     except DescriptorError as error:
-        raise _error(descriptor, str(error)) from error
+        raise descriptor_error(descriptor, str(error)) from error
     if bare:
         spec = replace(spec, **found.settings.fields)
         if found.task != 'classification':
@@ -172,22 +173,18 @@ def _rows(engine: Engine, spec: InputSpec) -> frozenset[str]:
         if isinstance(batch, int) and tensor.shape and not isinstance(tensor.shape[0], int))
 
 
-def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
-    return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')
-
-
 def _extra(
     descriptor: ModelDescriptor, inputs: Sequence[TensorSpec], inferred: list[str],
 ) -> FrozenMapping:
     """Return what the inputs other than the image are fed, by their names in the graph."""
     declared = descriptor.input.extra
     extra = {
-        next((tensor.name for tensor in inputs if bare_name(tensor.name) == bare_name(name)),
-             name): value
+        next((tensor.name for tensor in inputs
+              if tensor.name.removesuffix(':0') == name.removesuffix(':0')), name): value
         for name, value in declared.items()}
     if not declared and descriptor.output.decoder is None and len(inputs) > 1:
         for tensor in inputs:
-            if (name := bare_name(tensor.name)) in USUAL and len(tensor.shape) <= 2:
+            if (name := tensor.name.removesuffix(':0')) in USUAL and len(tensor.shape) <= 2:
                 extra[tensor.name] = value = USUAL[name]
                 inferred.append(
                     f'input.extra.{tensor.name}: '
@@ -197,7 +194,7 @@ def _extra(
         try:
             ExtraInputs(extra, inputs)
         except DescriptorError as error:
-            raise _error(descriptor, str(error)) from error
+            raise descriptor_error(descriptor, str(error)) from error
     return FrozenMapping(extra)
 
 
@@ -208,15 +205,15 @@ def _the_input(
     listed = '; '.join(str(tensor) for tensor in inputs)
     rest = [tensor for tensor in inputs if tensor.name not in given]
     if len(rest) != 1:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model has {len(inputs)} inputs ({listed}), but only the image is '
             'known; export it with one input, or declare the others: constants under '
             f'input.extra, like extra: {{image_shape: {SIZES[0]}}}, and what the model remembers '
             'from frame to frame under state, like state: [{input: NAME, output: NAME}]')
     tensor = rest[0]
     name = descriptor.input.name
-    if name is not None and bare_name(name) != bare_name(tensor.name):
-        raise _error(
+    if name is not None and name.removesuffix(':0') != tensor.name.removesuffix(':0'):
+        raise descriptor_error(
             descriptor, f'input.name is {name!r}, but the model has {listed}; correct the name '
             'or remove it')
     if len(tensor.shape) == 3 and tensor.shape[0] != 1:
@@ -228,14 +225,14 @@ def _the_input(
 def _check_image(descriptor: ModelDescriptor, tensor: TensorSpec, whole: TensorSpec) -> None:
     """Refuse an input that is no image, or several; the whole one has a clip's frames, too."""
     if len(tensor.shape) == 5:
-        raise _error(descriptor, ask(tensor))
+        raise descriptor_error(descriptor, ask(tensor))
     if len(tensor.shape) != 4:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {tensor}, which is not an image: it needs four '
             'dimensions, [1, channels, height, width] or [1, height, width, channels], or three '
             'without the 1')
     if isinstance(tensor.shape[0], int) and tensor.shape[0] != 1:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {whole}, a fixed batch of {tensor.shape[0]} '
             f'{"images" if whole is tensor else "clips"}; '
             'export it with a batch of 1 or a free batch dimension')
@@ -248,15 +245,10 @@ def _refuse_series(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layo
         return
     short = min(height, width)
     if short < _NARROW or (height != width and short < _SMALL and short % 4):
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {tensor}: {width}x{height} is no usual size of images, '
             'but landmarks and time series look like this; if it takes images nevertheless, '
             f'declare input: {{size: [{width}, {height}]}}')
-
-
-def bare_name(name: str) -> str:
-    """Return a tensor's name without TensorFlow's ``:0``."""
-    return name[:-2] if name.endswith(':0') else name
 
 
 def _layout(descriptor: ModelDescriptor, tensor: TensorSpec, bare: bool,
@@ -271,10 +263,10 @@ def _layout(descriptor: ModelDescriptor, tensor: TensorSpec, bare: bool,
         inferred.append('input.layout: nhwc, as usual for uint8 images')
         return 'nhwc'
     if all(isinstance(tensor.shape[axis], int) for axis in (1, 3)) and not first:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {tensor}, but images have 1 or 3 channels, and neither '
             'the second nor the last dimension is 1 or 3')
-    raise _error(
+    raise descriptor_error(
         descriptor, f'the layout of the input {tensor} does not follow from its shape; set '
         'input.layout: nchw or nhwc in a descriptor')
 
@@ -284,11 +276,11 @@ def _dtype(descriptor: ModelDescriptor, tensor: TensorSpec) -> DType:
     for dtype in DTYPES:
         if tensor.dtype == dtype:
             if declared not in (None, dtype):
-                raise _error(
+                raise descriptor_error(
                     descriptor, f'input.dtype is {declared}, but the model takes {tensor}; '
                     'correct it or remove it')
             return dtype
-    raise _error(
+    raise descriptor_error(
         descriptor, f'the model takes {tensor}, but only these types are supported: '
         f'{", ".join(DTYPES)}')
 
@@ -301,25 +293,25 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
     if declared is None:
         if isinstance(width, int) and isinstance(height, int):
             if width * height > MAX_PIXELS:
-                raise _error(
+                raise descriptor_error(
                     descriptor, f'the model takes {tensor}, images of {width * height} pixels, '
                     f'more than the {MAX_PIXELS} that are allowed; export a smaller one')
             return width, height
         declared = size_of(outputs, metadata, inferred)
     if declared is None:
-        raise _error(
+        raise descriptor_error(
             descriptor, f'the model takes {tensor}, images of any size; set input.size: '
             '[width, height], or source for the size of each image, in a descriptor')
     fixed = [side for side in (width, height) if isinstance(side, int)]
     if declared == 'source':
         if fixed:
-            raise _error(
+            raise descriptor_error(
                 descriptor, f'input.size is source, but the model takes {tensor}, a fixed '
                 'size; remove input.size')
         return 'source'
     for name, side, graph in zip(('width', 'height'), declared, (width, height)):
         if isinstance(graph, int) and graph != side:
-            raise _error(
+            raise descriptor_error(
                 descriptor, f'input.size has a {name} of {side}, but the model takes {tensor}, '
                 f'a {name} of {graph}; correct it or remove it')
     return declared
@@ -327,7 +319,8 @@ def _size(descriptor: ModelDescriptor, tensor: TensorSpec, layout: Layout,
 
 _MAX_METADATA = 1 << 20
 _MAX_NAME = 100
-_NAME_KEYS = ('names', 'class_names', 'classes', 'labels', 'id2label', 'categories')
+# Not those that map names to ids.
+_NAME_KEYS = NAME_KEYS[:6]
 _SIZE_KEYS = ('imgsz', 'img_size', 'image_size', 'input_size')
 _TASK_WORDS: dict[str, Task] = {
     'classify': 'classification', 'classification': 'classification',

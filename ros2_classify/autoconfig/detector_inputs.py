@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from ros2_classify.autoconfig.evidence import InputSettings
+from ros2_classify.model.input_spec import PIXELS
 
 ALL = ('input.color', 'input.scale', 'input.mean', 'input.std')
 _YOLO_FIELDS = {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 114.0}
@@ -31,7 +32,7 @@ YOLOX = InputSettings(
 RTDETR = InputSettings(
     {'scale': 1 / 255}, 'pixels from 0 to 1, stretched, as RT-DETR is fed')
 SSD = InputSettings(
-    {'mean': (127.5,) * 3, 'std': (127.5,) * 3},
+    PIXELS['signed'],
     'pixels from -1 to 1, stretched, as SSD detectors take them', ALL)
 # Mean and standard deviation in blue, green, red: the published configurations of NanoDet.
 NANODET = InputSettings(
@@ -44,12 +45,11 @@ YUNET = InputSettings(
 YOLOV3 = InputSettings(
     {'scale': 1 / 255, 'resize': 'letterbox', 'anchor': 'center', 'pad_value': 128.0},
     'pixels from 0 to 1, letterbox in the centre padded with 128, as YOLOv3 is trained', ALL)
-_IMAGENET = {'scale': 1 / 255, 'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225)}
 DETR = InputSettings(
-    _IMAGENET, 'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is '
-    'trained', ALL)
+    PIXELS['imagenet'],
+    'rgb with the mean and standard deviation of ImageNet, stretched, as DETR is trained', ALL)
 MMDET = InputSettings(
-    {**_IMAGENET, 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
+    {**PIXELS['imagenet'], 'resize': 'letterbox', 'anchor': 'top_left', 'pad_value': 0.0},
     'rgb with the mean and standard deviation of ImageNet, letterbox at the top left, as '
     'most configurations of MMDetection have it', (*ALL, 'input.resize'))
 TF = InputSettings({}, 'rgb, whole pixels, stretched, as TensorFlow feeds detectors')

@@ -30,10 +30,9 @@ from ros2_classify.decoders import DecodeContext, DECODERS
 from ros2_classify.decoders.classification import class_scores
 from ros2_classify.engines import bind, Engine, Tensors, TensorSpec
 from ros2_classify.engines.stateful import bind_states, State, StatefulRun
-from ros2_classify.errors import DescriptorError
 from ros2_classify.frozen_mapping import FrozenMapping
 from ros2_classify.model.clip_spec import ClipSpec
-from ros2_classify.model.descriptor import ModelDescriptor, OutputSpec
+from ros2_classify.model.descriptor import descriptor_error, ModelDescriptor, OutputSpec
 from ros2_classify.preprocess.batch import Batch
 from ros2_classify.preprocess.extra_inputs import ExtraInputs
 
@@ -178,8 +177,9 @@ def states_of(
             one == other for one, other in zip(taken.shape, given.shape)
             if isinstance(one, int) and isinstance(other, int))
         if not fits:
-            raise _error(descriptor, f'state[{number}]: the output {given} cannot be the next '
-                                     f'input {taken}; correct the names')
+            raise descriptor_error(
+                descriptor, f'state[{number}]: the output {given} cannot be the next '
+                f'input {taken}; correct the names')
         shape = tuple(
             one if isinstance(one, int) else other if isinstance(other, int) else 1
             for one, other in zip(taken.shape, given.shape))
@@ -193,9 +193,6 @@ def _named(
     for tensor in tensors:
         if tensor.name.removesuffix(':0') == name.removesuffix(':0'):
             return tensor
-    raise _error(descriptor, f'{key} is {name!r}, but the model has '
-                             f'{"; ".join(map(str, tensors))}; correct the name')
-
-
-def _error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
-    return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')
+    raise descriptor_error(
+        descriptor, f'{key} is {name!r}, but the model has '
+        f'{"; ".join(map(str, tensors))}; correct the name')

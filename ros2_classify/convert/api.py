@@ -41,7 +41,7 @@ from typing import Any
 
 import numpy as np
 from ros2_classify.convert import worker
-from ros2_classify.convert.compare import compare, make_feeds, plain_name
+from ros2_classify.convert.compare import compare, make_feeds
 from ros2_classify.convert.graph import Graph, read_frozen_graph, read_saved_model
 from ros2_classify.convert.interface import frozen_interface, Interface, saved_interface
 from ros2_classify.convert.options import ConvertOptions
@@ -295,10 +295,10 @@ def _check(
     try:
         engine = open_engine(work / MODEL, provider='cpu')
         try:
-            by_name = {plain_name(spec.name): spec.name for spec in engine.inputs}
-            tensors = {by_name[plain_name(info.name)]: feed
+            by_name = {spec.name.removesuffix(':0'): spec.name for spec in engine.inputs}
+            tensors = {by_name[info.name.removesuffix(':0')]: feed
                        for info, feed in zip(plan.interface.inputs, feeds)
-                       if plain_name(info.name) in by_name}
+                       if info.name.removesuffix(':0') in by_name}
             results = engine.infer(tensors)
         finally:
             engine.close()

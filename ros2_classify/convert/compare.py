@@ -81,8 +81,9 @@ def compare(results: Arrays, reference: Arrays, tolerance: float) -> dict[str, A
 
     Detections of equal scores may change places: only rows with a unique score are compared.
     """
-    found = {plain_name(name): array for name, array in results.items()}
-    wanted = {plain_name(name): array for name, array in reference.items()}
+    # TensorFlow's files have or lack the :0 at will.
+    found = {name.removesuffix(':0'): array for name, array in results.items()}
+    wanted = {name.removesuffix(':0'): array for name, array in reference.items()}
     for name, array in wanted.items():
         if name not in found:
             raise ConversionError(
@@ -144,11 +145,6 @@ def _read(image: Path) -> NDArray[np.uint8]:
     # Imported here because it brings OpenCV.
     from ros2_classify.image_io import read_image
     return np.ascontiguousarray(read_image(image)[..., ::-1], np.uint8)
-
-
-def plain_name(name: str) -> str:
-    """Return a tensor's name without ``:0``, which TensorFlow's files have or lack at will."""
-    return name[:-2] if name.endswith(':0') else name
 
 
 def _size(array: NDArray[Any]) -> float:

@@ -102,6 +102,14 @@ class Node:
                 f'the node {self.name!r} of the graph is damaged ({error}); download it again'
             ) from error
 
+    @cached_property
+    def calls(self) -> frozenset[str]:
+        """The functions that its attributes name."""
+        return frozenset(
+            name for attribute in messages(self.message, 5)
+            for number, value in read_fields(attribute)
+            if number == 2 and isinstance(value, memoryview) for name in _called(value))
+
     def _attributes(self) -> Iterator[tuple[str, memoryview]]:
         return (map_entry(entry) for entry in messages(self.message, 5))
 
@@ -241,13 +249,13 @@ def _graph(data: memoryview) -> Graph:
     count = 0
     for number, value in read_fields(data):
         if number == 1 and isinstance(value, memoryview):
-            node = _node(value)
+            node = read_node(value)
             nodes[node.name] = node
             count = _one_more(count)
         elif number == 2 and isinstance(value, memoryview):
             for function in messages(value, 1):
                 for piece in messages(function, 3):
-                    library.append(_node(piece))
+                    library.append(read_node(piece))
                     count = _one_more(count)
         elif number > 10:
             raise WireError(f'a graph has no field {number}')
@@ -262,7 +270,8 @@ def _one_more(count: int) -> int:
     return count + 1
 
 
-def _node(message: memoryview) -> Node:
+def read_node(message: memoryview) -> Node:
+    """Read a ``NodeDef``, its attributes later."""
     name, op, inputs = '', '', []
     for number, value in read_fields(message):
         if number == 1:
@@ -330,6 +339,16 @@ def _types(attribute: memoryview, listed: bool = False) -> Iterator[str]:
             yield from (_data_type(piece) for piece in packed)
         elif number == 1 and isinstance(value, memoryview) and not listed:
             yield from _types(value, listed=True)
+
+
+def _called(attribute: memoryview, listed: bool = False) -> Iterator[str]:
+    """Yield the functions that an ``AttrValue`` names: ``func``, and those of ``list``."""
+    for number, value in read_fields(attribute):
+        if number == (9 if listed else 10) and isinstance(value, memoryview):
+            names = [text(name) for key, name in read_fields(value) if key == 1]
+            yield names[-1] if names else ''
+        elif number == 1 and isinstance(value, memoryview) and not listed:
+            yield from _called(value, listed=True)
 
 
 def _shapes(

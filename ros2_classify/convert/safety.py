@@ -27,9 +27,8 @@ Formats: ``GraphDef``, ``FunctionDefLibrary``, ``AttrValue``, ``SaverDef``, ``Co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
-from ros2_classify.convert.graph import node_of
+from ros2_classify.convert.graph import Graph, Node, node_of, read_node
 from ros2_classify.convert.operators import ALLOWED_OPERATORS, CHECKPOINT_OPERATORS
 from ros2_classify.errors import ConversionError
 from ros2_classify.protobuf import map_entry, messages, read_fields, read_spans, text, written
@@ -46,18 +45,6 @@ class _MetaGraph:
 
 class _Graph:
     NODES, LIBRARY = 1, 2
-
-
-class _Node:
-    NAME, OPERATOR, INPUTS, ATTRIBUTES = 1, 2, 3, 5
-
-
-@dataclass(frozen=True)
-class _Operation:
-    name: str
-    operator: str
-    inputs: tuple[str, ...]
-    calls: frozenset[str]
 
 
 def check_frozen_graph(data: memoryview, origin: str) -> None:
@@ -109,45 +96,38 @@ def _copy_meta_graph(data: memoryview, origin: str) -> bytes:
     _check_signatures(data, by_name, functions, origin)
     _check_restore(data, nodes, origin)
     gone = _dropped_nodes(nodes, dropped)
-    pieces, begin = [], 0
-    for number, _, end in read_spans(data):
-        pieces.append(written(_MetaGraph.GRAPH, _copy_graph(graphs[0], gone, dropped))
-                      if number == _MetaGraph.GRAPH else bytes(data[begin:end]))
-        begin = end
-    return b''.join(pieces)
+    return b''.join(
+        written(_MetaGraph.GRAPH, _copy_graph(graphs[0], gone, dropped))
+        if number == _MetaGraph.GRAPH else data[start:end]
+        for number, _, start, end in read_spans(data))
 
 
 def _copy_graph(data: memoryview, gone: set[str], dropped: set[str]) -> bytes:
-    pieces, begin = [], 0
-    for number, value, end in read_spans(data):
-        piece = bytes(data[begin:end])
-        if number == _Graph.NODES and isinstance(value, memoryview):
-            piece = b'' if _read_node(value).name in gone else piece
-        elif number == _Graph.LIBRARY and isinstance(value, memoryview):
-            piece = written(_Graph.LIBRARY, _copy_library(value, dropped))
-        pieces.append(piece)
-        begin = end
+    pieces: list[bytes | memoryview] = []
+    for number, value, start, end in read_spans(data):
+        if number == _Graph.LIBRARY and isinstance(value, memoryview):
+            pieces.append(written(_Graph.LIBRARY, _copy_library(value, dropped)))
+        elif not (number == _Graph.NODES and isinstance(value, memoryview)
+                  and read_node(value).name in gone):
+            pieces.append(data[start:end])
     return b''.join(pieces)
 
 
 def _copy_library(data: memoryview, dropped: set[str]) -> bytes:
-    pieces, begin = [], 0
-    for number, value, end in read_spans(data):
+    return b''.join(
+        data[start:end] for number, value, start, end in read_spans(data)
         if not (number == 1 and isinstance(value, memoryview)
-                and _function_name(value) in dropped):
-            pieces.append(bytes(data[begin:end]))
-        begin = end
-    return b''.join(pieces)
+                and _function_name(value) in dropped))
 
 
-def _read_graph(data: memoryview) -> tuple[list[_Operation], dict[str, list[_Operation]]]:
+def _read_graph(data: memoryview) -> tuple[list[Node], dict[str, list[Node]]]:
     """Return all nodes of a graph, and those of each of its functions."""
-    nodes = [_read_node(node) for node in messages(data, _Graph.NODES)]
-    functions: dict[str, list[_Operation]] = {}
+    nodes = [read_node(node) for node in messages(data, _Graph.NODES)]
+    functions: dict[str, list[Node]] = {}
     for library in messages(data, _Graph.LIBRARY):
         for function in messages(library, 1):
             functions.setdefault(_function_name(function), []).extend(
-                _read_node(node) for node in messages(function, 3))
+                read_node(node) for node in messages(function, 3))
     return nodes, functions
 
 
@@ -157,43 +137,16 @@ def _function_name(function: memoryview) -> str:
     return names[-1] if names else ''
 
 
-def _read_node(message: memoryview) -> _Operation:
-    name, operator, inputs = '', '', []
-    calls: set[str] = set()
-    for number, value in read_fields(message):
-        if number == _Node.NAME:
-            name = text(value)
-        elif number == _Node.OPERATOR:
-            operator = text(value)
-        elif number == _Node.INPUTS:
-            inputs.append(text(value))
-        elif number == _Node.ATTRIBUTES and isinstance(value, memoryview):
-            for key, attribute in read_fields(value):
-                if key == 2 and isinstance(attribute, memoryview):
-                    calls.update(_called(attribute))
-    return _Operation(name, operator, tuple(inputs), frozenset(calls))
-
-
-def _called(attribute: memoryview, listed: bool = False) -> Iterator[str]:
-    """Yield the functions that an ``AttrValue`` names: ``func``, and those of ``list``."""
-    for number, value in read_fields(attribute):
-        if number == (9 if listed else 10) and isinstance(value, memoryview):
-            names = [text(name) for key, name in read_fields(value) if key == 1]
-            yield names[-1] if names else ''
-        elif number == 1 and isinstance(value, memoryview) and not listed:
-            yield from _called(value, listed=True)
-
-
-def _check_operators(nodes: Iterable[_Operation], allowed: frozenset[str], origin: str) -> None:
+def _check_operators(nodes: Iterable[Node], allowed: frozenset[str], origin: str) -> None:
     for node in nodes:
-        if node.operator not in allowed:
+        if node.op not in allowed:
             raise ConversionError(
-                f'{origin}: its operator {node.operator} ({node.name!r}) is not allowed: '
+                f'{origin}: its operator {node.op} ({node.name!r}) is not allowed: '
                 'TensorFlow runs the model while converting it, and only operators that are '
                 f'known to compute may run; {_INSTEAD}')
 
 
-def _check_calls(nodes: Iterable[_Operation], functions: Iterable[str], origin: str) -> None:
+def _check_calls(nodes: Iterable[Node], functions: Iterable[str], origin: str) -> None:
     """Refuse calls of what is not in the file: TensorFlow might find an operator of that name."""
     known = set(functions)
     for node in nodes:
@@ -203,37 +156,27 @@ def _check_calls(nodes: Iterable[_Operation], functions: Iterable[str], origin: 
                 'the file; export the model again')
 
 
-def _dropped_functions(functions: dict[str, list[_Operation]]) -> set[str]:
+def _dropped_functions(functions: dict[str, list[Node]]) -> set[str]:
     """Return the functions that save or restore, and those that call them."""
     dropped = {name for name, body in functions.items()
-               if any(node.operator in CHECKPOINT_OPERATORS for node in body)}
+               if any(node.op in CHECKPOINT_OPERATORS for node in body)}
     while more := {name for name, body in functions.items() if name not in dropped
                    and any(node.calls & dropped for node in body)}:
         dropped |= more
     return dropped
 
 
-def _dropped_nodes(nodes: list[_Operation], dropped: set[str]) -> set[str]:
+def _dropped_nodes(nodes: list[Node], dropped: set[str]) -> set[str]:
     """Return the nodes that save, or call what is dropped, and those that need them."""
     saving = CHECKPOINT_OPERATORS - {'RestoreV2'}
-    gone = {node.name for node in nodes if node.operator in saving or node.calls & dropped}
+    gone = {node.name for node in nodes if node.op in saving or node.calls & dropped}
     while more := {node.name for node in nodes if node.name not in gone
                    and any(node_of(name) in gone for name in node.inputs)}:
         gone |= more
     return gone
 
 
-def _needed(names: Iterable[str], nodes: dict[str, _Operation]) -> list[_Operation]:
-    waiting, found = [node_of(name) for name in names], {}
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in nodes:
-            found[name] = nodes[name]
-            waiting += (node_of(other) for other in nodes[name].inputs)
-    return list(found.values())
-
-
-def _check_init(data: memoryview, nodes: dict[str, _Operation], origin: str) -> None:
+def _check_init(data: memoryview, nodes: dict[str, Node], origin: str) -> None:
     """Refuse a model that runs something when it is loaded."""
     starts = [tensor for name, tensor in _signature_outputs(data) if name == _INIT_SIGNATURE]
     for entry in messages(data, _MetaGraph.COLLECTIONS):
@@ -241,18 +184,19 @@ def _check_init(data: memoryview, nodes: dict[str, _Operation], origin: str) -> 
         if name in _INIT_COLLECTIONS:
             starts += [text(value) for values in messages(collection, 1)
                        for number, value in read_fields(values) if number == 1]
-    for node in _needed(starts, nodes):
-        if node.operator != 'NoOp':
+    for node in Graph(nodes).needed(starts).values():
+        if node.op != 'NoOp':
             raise ConversionError(
-                f'{origin}: it runs the operator {node.operator} ({node.name!r}) when it is '
+                f'{origin}: it runs the operator {node.op} ({node.name!r}) when it is '
                 f'loaded (main_op), which is not allowed; {_INSTEAD}')
 
 
-def _check_signatures(data: memoryview, nodes: dict[str, _Operation],
-                      functions: dict[str, list[_Operation]], origin: str) -> None:
+def _check_signatures(data: memoryview, nodes: dict[str, Node],
+                      functions: dict[str, list[Node]], origin: str) -> None:
     """Refuse a model whose results depend on saving or restoring."""
-    waiting = _needed((tensor for name, tensor in _signature_outputs(data)
-                       if name != _INIT_SIGNATURE), nodes)
+    waiting = list(Graph(nodes).needed(
+        tensor for name, tensor in _signature_outputs(data)
+        if name != _INIT_SIGNATURE).values())
     seen: set[str] = set()
     while waiting:
         node = waiting.pop()
@@ -271,12 +215,12 @@ def _signature_outputs(data: memoryview) -> Iterator[tuple[str, str]]:
                     yield name, text(value)
 
 
-def _check_restore(data: memoryview, nodes: list[_Operation], origin: str) -> None:
+def _check_restore(data: memoryview, nodes: list[Node], origin: str) -> None:
     """Refuse to restore variables from another file than the one TensorFlow feeds."""
     fed = {node_of(text(value)) for saver in messages(data, _MetaGraph.SAVER)
            for number, value in read_fields(saver) if number == 1}
     for node in nodes:
-        if node.operator == 'RestoreV2' and node_of((*node.inputs, '')[0]) not in fed:
+        if node.op == 'RestoreV2' and node_of((*node.inputs, '')[0]) not in fed:
             raise ConversionError(
                 f'{origin}: its operator RestoreV2 ({node.name!r}) reads a file of its own, which '
                 f'is not allowed; {_INSTEAD}')

@@ -26,6 +26,7 @@ import bz2
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 import gzip
 import hashlib
 import io
@@ -379,7 +380,7 @@ def _walk_zip(path: Path, limits: Limits) -> _Raw:
             cast(BinaryIO, _BoundedFile(file, limits.members * _ZIP_ENTRY))) as archive:
         for info in archive.infolist():
             # What zipfile makes of a name ends at the first NUL; the name as written tells.
-            yield info.orig_filename, info.file_size, _zip_kind(info), _zip_opener(archive, info)
+            yield info.orig_filename, info.file_size, _zip_kind(info), partial(archive.open, info)
 
 
 class _BoundedFile:
@@ -409,10 +410,6 @@ def _zip_kind(info: zipfile.ZipInfo) -> str:
     if info.compress_type not in _ZIP_METHODS:
         return f'file packed by method {info.compress_type}'
     return 'directory' if info.is_dir() else 'file'
-
-
-def _zip_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Opener:
-    return lambda: archive.open(info)
 
 
 def _check_zip_directory(path: Path, limits: Limits) -> None:

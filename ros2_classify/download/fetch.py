@@ -175,7 +175,7 @@ def _check_online(request: Request, url: str, cache: Cache, options: FetchOption
             f'"python3 -m ros2_classify models fetch {model}" on a machine with internet access '
             'to get the sha256, write it into a descriptor, and transfer the model with "models '
             'bundle" and "models import"')
-    damaged = request.sha256 is not None and cache.find(request.sha256) is not None
+    damaged = cache.find(request.sha256) is not None
     raise FetchError(
         f'{request.label} is {"damaged" if damaged else "not"} in the cache {cache.directory}, '
         f'and {why}; on a machine with internet access run "python3 -m ros2_classify models '

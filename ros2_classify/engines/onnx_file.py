@@ -22,7 +22,7 @@ read as well: that is when their contents matter most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 import math
 import mmap
@@ -146,7 +146,7 @@ def constant_initializers(path: Path) -> bytes:
     """
     data = map_file(path)
     pieces: list[bytes | memoryview] = []
-    for start, end, number, value in _spans(data):
+    for number, value, start, end in read_spans(data):
         if number == _Model.GRAPH and isinstance(value, memoryview):
             graph = _without_initializer_inputs(value)
             pieces += [header(_Model.GRAPH, sum(map(len, graph))), *graph]
@@ -162,9 +162,9 @@ def map_file(path: Path) -> memoryview:
 
 
 def _without_initializer_inputs(graph: memoryview) -> list[memoryview]:
-    initializers = {_name(value, _Tensor.NAME) for _, _, number, value in _spans(graph)
+    initializers = {_name(value, _Tensor.NAME) for number, value in read_fields(graph)
                     if number == _Graph.INITIALIZER}
-    return [graph[start:end] for start, end, number, value in _spans(graph)
+    return [graph[start:end] for number, value, start, end in read_spans(graph)
             if number != _Graph.INPUT or _name(value, _ValueInfo.NAME) not in initializers]
 
 
@@ -175,14 +175,6 @@ def _name(data: Value, name_field: int) -> str:
             if number == name_field:
                 found = text(value)
     return found
-
-
-def _spans(data: memoryview) -> Iterator[tuple[int, int, int, Value]]:
-    """Yield where each field begins and ends, its number and its value."""
-    begin = 0
-    for number, value, end in read_spans(data):
-        yield begin, end, number, value
-        begin = end
 
 
 class _Operators(Counter[Operator]):
@@ -378,7 +370,6 @@ def _domain(name: str) -> str:
 # Each takes the scale as its second and the zero point as its third input:
 # https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html and the like.
 _TAKES_QUANTIZED = {'DequantizeLinear', 'QLinearConv', 'QLinearMatMul'}
-_GRAPH, _NODE, _INITIALIZER, _NAME = 7, 1, 5, 8
 
 
 def input_quantization(path: Path, names: Iterable[str]) -> dict[str, Quantization]:
@@ -390,16 +381,16 @@ def input_quantization(path: Path, names: Iterable[str]) -> dict[str, Quantizati
 
 
 def _read(data: memoryview, names: Iterable[str]) -> dict[str, Quantization]:
-    graph = next(messages(data, _GRAPH))
+    graph = next(messages(data, _Model.GRAPH))
     constants: dict[str, memoryview] = {}
-    for tensor in messages(graph, _INITIALIZER):
+    for tensor in messages(graph, _Graph.INITIALIZER):
         for number, value in read_fields(tensor):
-            if number == _NAME:
+            if number == _Tensor.NAME:
                 constants[text(value)] = tensor
     # What an input is called after it was moved; nodes are in the order in which they run.
     called = {name: name for name in names}
     found: dict[str, set[Quantization | None]] = {}
-    for node in messages(graph, _NODE):
+    for node in messages(graph, _Graph.NODE):
         operator, inputs, outputs, constant = read_node(node)
         if operator == 'Constant' and constant is not None:
             constants.update(dict.fromkeys(outputs, constant))

@@ -31,7 +31,7 @@ from ros2_classify.model.companion_files import with_companion_files
 from ros2_classify.model.descriptor import (
     Format, load_descriptor, ModelDescriptor, SAVED_MODEL_FILE, SUFFIXES)
 from ros2_classify.model.source import Source
-from ros2_classify.model.stages import beside, model_of
+from ros2_classify.model.stages import beside
 from ros2_classify.paths import locate, search_path, SEARCH_PATH_VARIABLE, shipped_directory
 
 # Suffixes; offset and bytes of the signature (empty: unknown); what it is; what to do.
@@ -176,7 +176,7 @@ def stage_models(descriptor: ModelDescriptor) -> dict[str, ModelDescriptor]:
     found = {}
     for stage in descriptor.stages:
         try:
-            found[stage.name] = resolve(model_of(stage, descriptor.directory))
+            found[stage.name] = resolve(beside(stage.model, descriptor.directory))
         except ModelNotFoundError as error:
             raise ModelNotFoundError(
                 f'{descriptor.origin}: stages.{stage.name}.model: {error}') from error

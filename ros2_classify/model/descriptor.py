@@ -360,6 +360,11 @@ class ModelDescriptor:
             locate(self.labels, self.directory, what='label file', origin=self.origin))
 
 
+def descriptor_error(descriptor: ModelDescriptor, message: str) -> DescriptorError:
+    """Return an error that begins with the descriptor's file, or its name."""
+    return DescriptorError(f'{descriptor.origin or descriptor.name}: {message}')
+
+
 # The keys of the top whose values are mappings of declared keys.
 SECTIONS: dict[str, type] = {
     'source': Source, 'input': InputSpec, 'output': OutputSpec, 'heads': HeadKeys,

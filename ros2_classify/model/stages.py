@@ -71,11 +71,6 @@ def stage_data(stage: Stage) -> Mapping[str, Any]:
             if name != 'name' and value != getattr(default, name)}
 
 
-def model_of(stage: Stage, directory: Path | None) -> str:
-    """Return a stage's model as a caller would name it."""
-    return beside(stage.model, directory)
-
-
 def beside(model: str, directory: Path | None) -> str:
     """Return a model that a descriptor names; a file beside the descriptor by its path."""
     if directory is not None and '://' not in model:

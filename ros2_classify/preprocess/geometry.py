@@ -117,11 +117,6 @@ class Geometry:
         """Clip boxes in source pixels to what was planned for: the source image, or its crop."""
         return np.clip(boxes, np.float32(self._low), self._limit.astype(np.float32))
 
-    def to_model(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map boxes from the source image to the model's, `to_source` inverted, unclipped."""
-        mapped: NDArray[np.float32] = ((boxes - self._offset) / self._scale).astype(np.float32)
-        return mapped
-
     def places(self, axis: int, cells: int) -> tuple[int, NDArray[np.float64]]:
         """Return the first source pixel that the model sees, and the grid cell of each."""
         scale, offset = ((self.scale_x, self.offset_x), (self.scale_y, self.offset_y))[axis]

@@ -35,7 +35,6 @@ from ros2_classify.errors import EngineError, OptionsError
 from ros2_classify.tuning.candidates import Candidate
 
 Row = dict[str, Any]
-METRICS = ('latency_ms', 'images_per_second', 'cpu_ms')
 # The default of the last third of the rounds over that of the first: more is told.
 DRIFT = 1.1
 _MODULE = 'ros2_classify.tuning.worker'

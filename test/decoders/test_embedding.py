@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from known_results import problems_with
 import numpy as np
 import pytest
 from ros2_classify import draw, Embedding, Pipeline, Timing
@@ -186,7 +187,7 @@ def test_check_and_known_results(encoder: Path, capsys: pytest.CaptureFixture[st
         '  results: [{label: a, score: 0.5}]\n  basis: none\n')
     expected = load_descriptor(encoder).expected
     assert expected is not None
-    assert 'no classes or boxes' in expected.problems_with(embedding(1, 2))[0]
+    assert 'no classes or boxes' in problems_with(expected, embedding(1, 2))[0]
 
 
 def test_the_server_refuses_them(encoder: Path) -> None:

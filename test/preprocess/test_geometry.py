@@ -52,7 +52,9 @@ def test_there_and_back(rule: tuple[str, str, str]) -> None:
         geometry = make_plan(spec, (source[0], source[1])).geometry
         boxes = np.sort(rng.uniform(0, 1, (20, 2, 2)), axis=1).reshape(20, 4) * (source * 2)
         boxes = boxes.astype(np.float32)
-        there = geometry.to_model(boxes)
+        offset = np.array((geometry.offset_x, geometry.offset_y) * 2)
+        scale = np.array((geometry.scale_x, geometry.scale_y) * 2)
+        there = ((boxes - offset) / scale).astype(np.float32)
         back = geometry.to_source(there)
         assert back.dtype == np.float32
         # Far outside a crop the step between two float32 numbers is what limits it.

@@ -41,7 +41,7 @@ from ros2_classify.model.catalog import entries, resolve, stage_models
 from ros2_classify.model.descriptor import ModelDescriptor
 from ros2_classify.model.labels import Labels
 from ros2_classify.model.remote_url import RemoteUrl
-from ros2_classify.model.stages import model_of
+from ros2_classify.model.stages import beside
 from ros2_classify.options import Options
 from ros2_classify.paths import allowed_paths, searching
 from ros2_classify.pipeline import Pipeline
@@ -254,7 +254,7 @@ def check_stages(policy: ModelPolicy, declared: ModelDescriptor) -> None:
     listed = set(entries().values())
     models = stage_models(declared)
     for stage in declared.stages:
-        name = model_of(stage, declared.directory)
+        name = beside(stage.model, declared.directory)
         if Path(name).absolute() not in listed:
             policy.check_name(name)
         policy.check_model(models[stage.name])
