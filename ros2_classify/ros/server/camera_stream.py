@@ -85,7 +85,8 @@ class Frame(NamedTuple):
     @property
     def seconds(self) -> float:
         """When it was, by its stamp, or else when it came."""
-        return seconds_of(self.msg.header.stamp) or self.received
+        stamp = self.msg.header.stamp
+        return seconds_of(stamp) if stamp.sec or stamp.nanosec else self.received
 
     def read(self, settings: ResultSettings) -> tuple[NDArray[Any], str]:
         """Return pixels and their channel order; raise if the image can't be used."""
@@ -463,22 +464,21 @@ class CameraStream:
         self._drop(outcome)
 
     def _publish(self, frame: Frame, outcome: Outcome) -> None:
-        header = frame.msg.header
+        header, seconds = frame.msg.header, frame.seconds
         result = outcome.result
         assert result is not None
         settings = outcome.settings
         counts = None
         if settings is not None and self.tracks:
             result = self.tracking(
-                result, seconds_of(header.stamp), settings.track, settings.options,
-                outcome.labels)
+                result, seconds, settings.track, settings.options, outcome.labels)
             if outcome.stages is not None and isinstance(result, Detections):
                 result = self.clips.of_objects(
-                    result, outcome.stages, frame.seconds, outcome.pixels, outcome.color,
+                    result, outcome.stages, seconds, outcome.pixels, outcome.color,
                     outcome.faults)
             if self._events is not None and self._looks:
                 self._events.look(
-                    result, header, seconds_of(header.stamp), self.tracking.live_ids,
+                    result, header, seconds, self.tracking.live_ids,
                     settings.lines, settings.zones, outcome.class_id)
                 if settings.track is not None:
                     counts = self._events.counts

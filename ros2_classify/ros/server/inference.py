@@ -222,7 +222,8 @@ class Inference:
     def _outcomes(self, job: Job) -> Iterator[Outcome]:
         yield from job.dropped
         rows: list[tuple[tuple[Source, Any, str], Callable[[], Result | Exception | None]]] = [
-            (image, partial(self._made, job, row)) for row, image in enumerate(job.images)]
+            (image, partial(job.results.__getitem__, row) if job.results else
+             partial(self._result, job, row)) for row, image in enumerate(job.images)]
         rows += [(image, partial(job.tiled_results.__getitem__, row))
                  for row, image in enumerate(job.tiled)]
         rows += [((frame.source, frame.pixels, frame.color),
@@ -252,9 +253,6 @@ class Inference:
                     source, result, pixels, color, settings.class_id, settings=settings,
                     labels=job.model.labels, stages=job.model.pipeline.stages,
                     faults=self._faults)
-
-    def _made(self, job: Job, row: int) -> Result | Exception:
-        return job.results[row] if job.results else self._result(job, row)
 
     def _result(self, job: Job, row: int) -> Result:
         return job.model.pipeline.postprocess(

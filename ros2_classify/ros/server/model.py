@@ -268,11 +268,6 @@ def check_remote_name(remote: str, name: str, present: str) -> None:
             f'URL of the server alone, and it asks for {name} there')
 
 
-def _tiles(settings: Parameters) -> int:
-    """Return how many images the tiles of one make, as the parameters say before a model does."""
-    return Options(tiles=settings['tiles'], tile_whole=settings['tile_whole']).tile_count
-
-
 def patience_for(engine: EngineSettings) -> float:
     """Return how many times as long as a CPU the provider may take to start with a model."""
     name = engine.provider.partition(':')[0]
@@ -298,6 +293,8 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
     engine = engine_settings(settings).replace(cameras=max(1, min(streams, MAX_CAMERAS)))
     fetch = fetch_options(settings, log, cancel)
     convert = convert_options(settings, fetch)
+    # As the parameters say before a model does.
+    tiles = Options(tiles=settings['tiles'], tile_whole=settings['tile_whole']).tile_count
     if policy is not None:
         policy.check_name(name)
         check_remote_name(engine.remote, name, settings['model'])
@@ -315,7 +312,7 @@ def load_model(name: str, settings: Parameters, log: Any, streams: int = 1,
             resolve(declared).with_pixels(settings['input']) if settings['input'] else declared,
             engine=engine,
             max_batch=batch_limit(
-                settings['max_batch'], streams * _tiles(settings), engine,
+                settings['max_batch'], streams * tiles, engine,
                 remote=remote_url_of(resolve(declared), engine) is not None),
             fetch=fetch, convert=convert,
             opening=lambda: starting(patience_for(engine)))

@@ -51,13 +51,15 @@ def obstacle(
     number = int.from_bytes(theirs[4:6], 'little')
     if number == os.getpid() & 0xffff:
         return '', ''
-    found = [pid for pid in _processes(proc) if pid & 0xffff == number]
+    processes = (int(each.name) for each in proc.iterdir() if each.name.isdigit())
+    found = [pid for pid in processes if pid & 0xffff == number]
     for pid in found:
         try:
             user = (proc / str(pid)).stat().st_uid
             if user != os.geteuid():
                 return 'user', f'user {user}, this node as user {os.geteuid()}'
-            if not _same(proc / str(pid) / 'root' / directory.relative_to('/'), directory):
+            their_directory = proc / str(pid) / 'root' / directory.relative_to('/')
+            if not their_directory.samefile(directory):
                 return 'container', f'process {pid}'
             usage = shutil.disk_usage(directory)
             shared = _shares(proc / str(pid)) and _shares(proc / 'self')
@@ -70,15 +72,6 @@ def obstacle(
     # A camera that was killed has been heard; one whose process can't be seen has not.
     return ('container', 'its process is not visible here') if (
         not found and node_name == _UNKNOWN) else ('', '')
-
-
-def _processes(proc: Path) -> list[int]:
-    return [int(each.name) for each in proc.iterdir() if each.name.isdigit()]
-
-
-def _same(one: Path, other: Path) -> bool:
-    a, b = one.stat(), other.stat()
-    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 
 
 def _shares(process: Path) -> bool:

@@ -61,7 +61,9 @@ def explain_silence(node: Node, source: ImageSubscription, silent_for: float) ->
         if compatibility == QoSCompatibility.ERROR:
             return find(
                 'incompatible_qos', publisher=_name(publisher), topic=topic,
-                policy=source.incompatible_policy or _policy(reason),
+                policy=source.incompatible_policy or next(
+                    (policy for word, policy in _POLICIES.items() if word in reason),
+                    'named here'),
                 reason=_first_line(reason), cure=_qos_cure(reason))
     kind, words = _obstacle(node, source, matching)
     facts = {'publishers': ', '.join(map(_name, matching)), 'topic': topic, 'seconds': silent_for}
@@ -138,11 +140,6 @@ def _alternatives(node: Node, source: ImageSubscription) -> str:
 
 def _name(publisher: Any) -> str:
     return f'{publisher.node_namespace.rstrip("/")}/{publisher.node_name}'
-
-
-def _policy(reason: str) -> str:
-    """Return the policy that rclpy's comparison speaks of."""
-    return next((policy for word, policy in _POLICIES.items() if word in reason), 'named here')
 
 
 def _qos_cure(reason: str) -> str:

@@ -16,15 +16,18 @@
 
 from array import array
 import re
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from ros2_classify.ros.server.camera_stream import Frame
 from ros2_classify.sources.image_messages import to_array
 from ros_models import BOXES, NAMES, save_sleeper, SCORES
 from ros_stream import Camera
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Classification, Detection2DArray, LabelInfo, VisionInfo
 
 GREEN = (10, 200, 60)
@@ -377,3 +380,11 @@ def test_images_of_several_encodings_get_the_same_result(start, peer, classifier
         assert [(r.class_id, round(r.score, 2)) for r in reply.results] == [
             ('green', 0.78), ('blue', 0.24)]
     server.stop()
+
+
+def test_an_image_without_a_stamp_is_of_when_it_came():
+    header = Header()
+    frame = Frame(None, SimpleNamespace(header=header), 5.0)
+    assert frame.seconds == 5.0
+    header.stamp.sec, header.stamp.nanosec = 3, 500_000_000
+    assert frame.seconds == 3.5
