@@ -147,7 +147,7 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         'web', default_value='',
         description='Where a page for browsers shows the cameras: host and port, such as '
-                    '127.0.0.1:8080; empty: nowhere'),
+                    '127.0.0.1:8080, or a port alone; empty: nowhere'),
     DeclareLaunchArgument(
         'log_level', default_value='info', choices=['debug', 'info', 'warn', 'error', 'fatal'],
         description='Log level of the nodes'),

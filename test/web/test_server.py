@@ -306,15 +306,25 @@ def test_closing_ends_clients_and_threads(backend):
 
 @pytest.mark.parametrize(('text', 'place'), [
     ('127.0.0.1:8080', ('127.0.0.1', 8080)), (':8080', ('127.0.0.1', 8080)),
+    ('8080', ('127.0.0.1', 8080)), ('0', ('127.0.0.1', 0)), ('robot:80', ('robot', 80)),
     ('[::1]:80', ('::1', 80)), ('0.0.0.0:0', ('0.0.0.0', 0))])
 def test_hosts_and_ports(text, place):
     assert host_and_port(text) == place
 
 
-@pytest.mark.parametrize('text', ['8080', 'a:b', '127.0.0.1:99999', '::1', ''])
-def test_what_is_no_host_and_port(text):
-    with pytest.raises(OptionsError, match='must be host and port'):
+@pytest.mark.parametrize(('text', 'advice'), [
+    ('localhost', '; write localhost:8080'), ('127.0.0.1', '; write 127.0.0.1:8080'),
+    ('0.0.0.0:99999', ': the port 99999 is not from 0 (a free one) to 65535'),
+    ('99999', ': the port 99999 is not from 0 (a free one) to 65535'),
+    ('-1', ': the port -1 is not from 0 (a free one) to 65535'),
+    ('http://127.0.0.1:8080/', '; write 127.0.0.1:8080'), ('http://robot', '; write robot:8080'),
+    ('::1', '; write [::1]:8080'), ('a:b', ''), ('true', ''), ('', ''), ('my host:80x', '')])
+def test_what_is_no_host_and_port(text, advice):
+    with pytest.raises(OptionsError) as caught:
         host_and_port(text)
+    assert str(caught.value) == (
+        f'web is {text!r} but must be host and port, such as 127.0.0.1:8080, or a port alone for '
+        f'this machine only, such as 8080{advice}')
 
 
 def test_a_port_that_is_taken(web, backend):

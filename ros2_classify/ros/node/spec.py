@@ -65,22 +65,30 @@ def problem(spec: Spec, value: Value) -> str:
     if spec.or_off and not isinstance(value, str):
         return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if spec.or_number and type(value) not in (str, int):
-        return f'{spec.name} is {value!r} but must be a string or a whole number'
+        # The parser says best what is allowed, of true and 1.5 as well.
+        return _refusal(spec, str(value).lower()) or (
+            f'{spec.name} is {value!r} but must be a string or a whole number')
     if spec.choices and value not in spec.choices:
         return f'{spec.name} is {value!r} but must be one of: {", ".join(spec.choices)}'
     if isinstance(value, float) and not math.isfinite(value):
         return f'{spec.name} is {value} but must be a finite number'
-    if spec.parse is not None:
-        try:
-            spec.parse(list(value) if isinstance(value, array) else value)
-        except OptionsError as error:
-            # That of a stream has the stream in its name, which the parser doesn't know.
-            stream, _, name = spec.name.rpartition('.')
-            of_stream = stream and str(error).startswith(f'{name} ')
-            return f'{stream}.{error}' if of_stream else str(error)
+    if reason := _refusal(spec, list(value) if isinstance(value, array) else value):
+        return reason
     low, high = spec.minimum, spec.maximum
     if low is not None and high is not None and not low <= value <= high:
         return f'{spec.name} is {value} but must be from {low} to {high}'
+    return ''
+
+
+def _refusal(spec: Spec, value: Value) -> str:
+    try:
+        if spec.parse is not None:
+            spec.parse(value)
+    except OptionsError as error:
+        # That of a stream has the stream in its name, which the parser doesn't know.
+        stream, _, name = spec.name.rpartition('.')
+        of_stream = stream and str(error).startswith(f'{name} ')
+        return f'{stream}.{error}' if of_stream else str(error)
     return ''
 
 

@@ -286,8 +286,9 @@ NODE_PARAMETERS = (
     Spec('autostart', True, 'Configure and activate at start, without a lifecycle manager',
          read_only=True),
     Spec('web', '', 'Where a page for browsers shows the cameras, what is wrong, and settings: '
-         'host and port, such as 127.0.0.1:8080; its URL is in the log; empty: nowhere',
-         read_only=True, parse=lambda value: value and host_and_port(value)),
+         'host and port, such as 127.0.0.1:8080, or a port alone, for this machine only; its URL '
+         'is in the log; empty: nowhere', read_only=True, or_number=True,
+         parse=lambda value: value != '' and host_and_port(str(value))),
     Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
          read_only=True),
     Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '

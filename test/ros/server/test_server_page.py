@@ -107,8 +107,17 @@ def test_the_token_is_needed(url):
         url.replace('/?token=', '/state?token=')).read()
 
 
-@pytest.mark.parametrize('place', ['8080x', '127.0.0.1:99999', 'http://localhost'])
-def test_a_wrong_place_is_a_sentence(start, place):
-    server = start('server', {'model': 'cards_detector', 'web': place})
-    server.wait_for_line('must be host and port, such as 127.0.0.1:8080')
+@pytest.mark.parametrize(('place', 'said'), [
+    ('localhost', "web is 'localhost' but must be host and port, .*; write localhost:8080"),
+    ('0.0.0.0:99999', 'the port 99999 is not from 0 .* to 65535'), ('true', "web is 'true' but")])
+def test_a_wrong_place_is_a_sentence(start, place, said):
+    server = start('server', {'model': 'cards_detector'}, arguments=[
+        '--ros-args', '-p', f'web:={place}'])
+    server.wait_for_line(said)
     assert server.process.wait(20)
+
+
+def test_a_port_alone_is_for_this_machine_only(start):
+    """Of the command line it is a number; 0 takes a free one."""
+    server = start('server', {'model': 'cards_detector'}, arguments=['--ros-args', '-p', 'web:=0'])
+    server.wait_for_line(r'the page is http://127\.0\.0\.1:\d+/')
