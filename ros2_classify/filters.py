@@ -92,6 +92,9 @@ def _ids_of(
         raise OptionsError(
             f'{option} names {name!r}, but the classes of this model have no names; give their '
             'ids, such as 0')
+    parts = [part.strip() for part in name.split(',')]
+    if len(parts) > 1 and set(parts) <= {label for _, label in named}:
+        raise OptionsError(f'{option} names {name!r} as one class; write {" ".join(parts)}')
     near = get_close_matches(name, [label for _, label in named], 1, 0.5) or [
         label for _, label in named if label.casefold() == name.casefold()]
     known = ', '.join(label for _, label in named[:5])

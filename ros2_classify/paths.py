@@ -24,9 +24,11 @@ resolved. Shipped models are always allowed, and so are URLs, which need a sha25
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
+from itertools import islice
 import os
 from pathlib import Path
 import sys
@@ -79,6 +81,27 @@ def _split(path: str) -> tuple[Path, ...]:
     return tuple(Path(os.path.expanduser(part)) for part in parts)
 
 
+def _meant(named: str, places: Sequence[Path]) -> str:
+    """Return how a path that is not there was probably meant."""
+    plain = named.removeprefix('model:=').strip().replace('\\', '/')
+    found = Path(os.path.expanduser(plain))
+    if plain != named and is_allowed(found) and found.is_file():
+        return f'did you mean {plain}? '
+    for place in places:
+        try:
+            beside = {each.name: each for each in islice(place.parent.iterdir(), 1000)
+                      if each.is_file()}
+        except (OSError, ValueError):
+            continue
+        alike = [each for each in beside if each.lower() == place.name.lower()] or (
+            get_close_matches(place.name, beside, 1, 0.8))
+        if alike and is_allowed(beside[alike[0]]):
+            return f'did you mean {Path(named).with_name(alike[0])}? '
+    if '\\' in named:
+        return 'paths are written with / here, not with \\; '
+    return ''
+
+
 def locate(path: str | Path, directory: Path | None, *, what: str, origin: str = '',
            or_directory: bool = False) -> Path:
     """Find a file that a descriptor or a user names."""
@@ -106,6 +129,7 @@ def locate(path: str | Path, directory: Path | None, *, what: str, origin: str =
         f'check the name, or add its directory to {SEARCH_PATH_VARIABLE}')
     if kind := next(filter(None, map(kind_of, places)), ''):
         tail = 'name a file, which can be read more than once'
+    tail = f'{_meant(str(path), places)}{tail}'
     raise ModelNotFoundError(
         f'{prefix}the {what} {path} was not found{kind and f" ({kind}, not a file)"}; searched '
         f'{", ".join(str(place) for place in places)}; {tail}')

@@ -276,8 +276,11 @@ def read_yaml(text: str, origin: str) -> tuple[Any, Where]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f', line {mark.line + 1}' if mark else ''
+        step = ('; write a path with / or without quotes'
+                if 'escape character' in str(error.problem) else
+                '; indent with spaces' if r"'\t'" in str(error.problem) else '')
         raise DescriptorError(f'{origin}{line}: not valid YAML: '
-                              f'{shown(str(error.problem), _LONGEST)}') from error
+                              f'{shown(str(error.problem), _LONGEST)}{step}') from error
     except yaml.reader.ReaderError as error:
         number = text.count('\n', 0, error.position) + 1
         raise DescriptorError(

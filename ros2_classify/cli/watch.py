@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+import re
 import threading
 from typing import Any
 
@@ -76,6 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise OptionsError(f'--rate is {arguments.rate} but must be from 0 to 1000')
     if not 0 <= arguments.port <= 65535:
         raise OptionsError(f'--port is {arguments.port} but must be from 0 to 65535')
+    if '/' in arguments.host or re.search(r'[^:]:\d+$', arguments.host):
+        raise OptionsError(f'--host is {arguments.host!r} but must be a host alone, such as '
+                           '127.0.0.1; the port is that of --port')
     late: dict[str, Any] = {'warn': lambda text: say('warning', text)}
     source = open_source(
         arguments.source, warn=lambda text: late['warn'](text), topic=arguments.topic,

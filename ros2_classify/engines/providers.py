@@ -80,7 +80,8 @@ def choose_providers(settings: EngineSettings, available: Sequence[str]) -> list
     wanted = PROVIDERS.get(provider.lower(), provider)
     if wanted not in PROVIDERS.values() and wanted not in available:
         raise EngineError(
-            f'the provider {provider!r} is unknown; choose auto, {", ".join(PROVIDERS)}')
+            f'the provider {provider!r} is unknown; choose auto, {", ".join(PROVIDERS)}'
+            + ('; an NVIDIA GPU is cuda' if provider.lower() in ('gpu', 'nvidia') else ''))
     if wanted != provider and ':' in settings.provider and provider.lower() != 'openvino':
         raise EngineError(
             f'the provider {settings.provider!r} is unknown: only openvino takes a device, as in '

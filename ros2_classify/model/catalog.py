@@ -119,7 +119,9 @@ def find(name: str) -> Path:
             f'the model {base} has no variant {variant!r} in the catalogue; create one in int8 or '
             f'fp16: python -m ros2_classify models quantize {base} --images DIRECTORY -o '
             f'{variant_name(name)}.onnx, in a directory of {SEARCH_PATH_VARIABLE}')
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.65)
+    close = difflib.get_close_matches(name.strip().lower(), known, n=3, cutoff=0.65)
+    if name != name.strip() and os.path.exists(name.strip()):
+        close = [f'{name.strip()}, without the space']
     near = f' (did you mean {" or ".join(close)}?)' if close else ''
     near += _export_line(name)
     there = f'the catalogue has {", ".join(known)}' if known else (
@@ -165,10 +167,23 @@ def resolve(model: str | Path | ModelDescriptor) -> ModelDescriptor:
         kind = 'not a model:' if os.path.exists(path) else 'no such file:'
         if not path.is_dir() and (what := kind_of(path)):
             kind = f'{what}, not a model:'
+        if inside := _models_in(path):
+            raise ModelNotFoundError(
+                f'{text} is a directory, not a model; name one in it: {", ".join(inside)}')
         archive = ('; for an archive write a descriptor with source: {path: '
                    f'{path.name}, member: ...}}' if is_archive_name(path.name) else '')
         raise ModelNotFoundError(f'{kind} {text}{_export_line(path.name)}; {_FORMS}{archive}')
     return load_descriptor(find(text))
+
+
+def _models_in(directory: Path) -> list[str]:
+    """Return the first models in a directory, as they are named."""
+    try:
+        found = sorted(each for each in directory.iterdir()
+                       if each.suffix in (*_SUFFIXES, '.onnx', '.pb') and each.is_file())
+    except OSError:
+        return []
+    return [str(each) for each in found[:5]]
 
 
 def stage_models(descriptor: ModelDescriptor) -> dict[str, ModelDescriptor]:

@@ -106,7 +106,8 @@ def is_one_image(text: str) -> bool:
     try:
         Video(path)
     except SourceError:
-        return True
+        # Of a damaged video it is said that it is no video.
+        return path.suffix.lower() not in ('.mp4', '.avi', '.mov', '.mkv', '.webm')
     return path.suffix.lower() not in VIDEO_SUFFIXES and is_image(path)
 
 
@@ -115,9 +116,13 @@ def _meant(text: str) -> str:
     if re.fullmatch(r'((web)?cam(era)?|video)[ _:]?\d*', text, re.IGNORECASE):
         number = re.sub(r'\D', '', text) or '0'
         return f'a webcam is named by its number, such as {number}; '
-    scheme, separator, _ = text.partition('://')
+    scheme, separator, rest = text.partition('://')
+    if scheme == 'file':
+        return f'a file is named by its path, such as {rest}; '
     if separator:
         return f'{scheme}:// is no scheme of streams: they are {", ".join(SCHEMES)}; '
+    if text[0:1] in '–—':
+        return f'did you mean --{text.lstrip("–—-")}? an option begins with two hyphens; '
     if re.match(r'www\.|localhost[:/]|\d+(\.\d+){3}([:/]|$)', text):
         return f'a stream is named with its scheme, such as http://{text}; '
     return ''

@@ -19,6 +19,7 @@ import shlex
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from ros2_classify.cli import main
 from ros2_classify.testing import save_color_classifier
@@ -51,15 +52,26 @@ def place(tmp_path, monkeypatch, web):
         'colors.yaml': DESCRIPTOR, 'short.yaml': DESCRIPTOR.replace(', blue', ''),
         'tab.yaml': 'source:\n\tpath: colors.onnx\n',
         'size.yaml': DESCRIPTOR.replace('input: {', 'input: {size: [99, 99], '),
+        'windows.yaml': 'source: {path: "C:\\models\\colors.onnx"}\n', 'text.mp4': 'not a video',
+        'lfs.onnx': 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
         'typo.yaml': 'sorce: {path: colors.onnx}\n', 'page.onnx': '<html>log in</html>',
         'wrong_sha.yaml': f'source: {{url: "{web.url}/other.onnx", sha256: "{"ab" * 32}"}}\n'}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    parted = onnx.load(tmp_path / 'colors.onnx')
+    parted.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(3, np.float32), 'one'))
+    last = parted.graph.output[0].name
+    parted.graph.node.append(onnx.helper.make_node('Mul', [last, 'one'], ['scaled']))
+    parted.graph.output[0].name = 'scaled'
+    onnx.save(parted, tmp_path / 'parted.onnx', save_as_external_data=True, size_threshold=0,
+              location='parted.onnx.data')
+    (tmp_path / 'parted.onnx.data').unlink()
     image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     cv2.imwrite(str(tmp_path / 'red.png'), image)
     whole_jpeg = cv2.imencode('.jpg', image)[1].tobytes()
     for name, data in {
-            'cut.jpg': whole_jpeg[:len(whole_jpeg) // 2], 'empty.jpg': b'',
+            'zero.onnx': b'', 'utf16.yaml': DESCRIPTOR.strip().encode('utf-16'),
+            'model.tflite': b' \0\0\0TFL3' + b'0' * 99, 'cut.jpg': whole_jpeg[:len(whole_jpeg) // 2], 'empty.jpg': b'',
             'best.pt': b'PK\x03\x04' + b'0' * 99, 'model.h5': b'\x89HDF\r\n\x1a\n' + b'0' * 99,
             'photo.onnx': whole_jpeg, 'broken.onnx': b'\x08\x07junkjunk'}.items():
         (tmp_path / name).write_bytes(data)
