@@ -93,10 +93,10 @@ def _meant(named: str, places: Sequence[Path]) -> str:
                       if each.is_file()}
         except (OSError, ValueError):
             continue
-        alike = [each for each in beside if each.lower() == place.name.lower()] or (
+        near = [each for each in beside if each.lower() == place.name.lower()] or (
             get_close_matches(place.name, beside, 1, 0.8))
-        if alike and is_allowed(beside[alike[0]]):
-            return f'did you mean {Path(named).with_name(alike[0])}? '
+        if near and is_allowed(beside[near[0]]):
+            return f'did you mean {Path(named).with_name(near[0])}? '
     if '\\' in named:
         return 'paths are written with / here, not with \\; '
     return ''

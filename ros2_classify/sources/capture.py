@@ -129,8 +129,9 @@ def _device_problem(path: Path) -> str:
     if not path.exists():
         there = sorted(str(each) for each in Path('/dev').glob('video*'))
         return f'there is no {path}; ' + (
-            f'there are {", ".join(there)}' if there else 'no camera is connected; connect one, in a container with '
-            '--device /dev/video0, and see ls /dev/video*')
+            f'there are {", ".join(there)}' if there else
+            'no camera is connected; connect one, in a container with --device /dev/video0, '
+            'and see ls /dev/video*')
     try:
         with path.open('rb'):
             pass

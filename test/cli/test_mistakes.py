@@ -71,7 +71,8 @@ def place(tmp_path, monkeypatch, web):
     whole_jpeg = cv2.imencode('.jpg', image)[1].tobytes()
     for name, data in {
             'zero.onnx': b'', 'utf16.yaml': DESCRIPTOR.strip().encode('utf-16'),
-            'model.tflite': b' \0\0\0TFL3' + b'0' * 99, 'cut.jpg': whole_jpeg[:len(whole_jpeg) // 2], 'empty.jpg': b'',
+            'model.tflite': b' \0\0\0TFL3' + b'0' * 99,
+            'cut.jpg': whole_jpeg[:len(whole_jpeg) // 2], 'empty.jpg': b'',
             'best.pt': b'PK\x03\x04' + b'0' * 99, 'model.h5': b'\x89HDF\r\n\x1a\n' + b'0' * 99,
             'photo.onnx': whole_jpeg, 'broken.onnx': b'\x08\x07junkjunk'}.items():
         (tmp_path / name).write_bytes(data)
