@@ -193,15 +193,7 @@ class PixelClasses:
 
 @dataclass(frozen=True)
 class Vector:
-    """
-    Result of an embedding decoder.
-
-    Parameters
-    ----------
-    values : ndarray of float32, shape (N,)
-        The vector as the model gives it.
-
-    """
+    """Result of an embedding decoder: the vector ``(N,)`` as the model gives it."""
 
     values: NDArray[np.float32]
 

@@ -187,8 +187,7 @@ _DRIVER = '/proc/driver/nvidia/version'
 def check_providers(machine: Machine, provider: str = 'auto') -> Iterator[Issue]:
     """Start every provider that the installed ONNX Runtime has."""
     # They need NumPy; another check reports if it is missing.
-    from ros2_classify.engines.providers import DISTRIBUTIONS
-    from ros2_classify.engines.providers import how_to_get, PROVIDERS
+    from ros2_classify.engines.providers import DISTRIBUTIONS, how_to_get, PROVIDERS
 
     found = [each for name in DISTRIBUTIONS for each in machine.distributions(name)]
     places = {each.directory: [other for other in found if other.directory == each.directory]

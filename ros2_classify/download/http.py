@@ -177,7 +177,7 @@ def connection_reason(error: Exception) -> str:
 def hint(content_type: str, head: bytes) -> str:
     """Return what a wrong file probably is, to end a sentence with, or nothing."""
     if head.startswith(b'version https://git-lfs.github.com/spec/'):
-        return (' (it is a Git LFS pointer: use the URL of the file itself)')
+        return ' (it is a Git LFS pointer: use the URL of the file itself)'
     if content_type.startswith('text/html') or head.lstrip()[:14].lower() in (
             b'<!doctype html', b'<html'):
         return ' (it is a web page, such as a login page or the page about the file)'

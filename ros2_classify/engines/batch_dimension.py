@@ -15,7 +15,7 @@
 """
 Add a batch dimension to a model that was exported for one image, if that is provably safe.
 
-Every node that works on the image needs a rule (`batch_rules`) that it keeps images separate;
+Every node that works on the image needs a rule (`RULES`) that it keeps images separate;
 values that follow from shapes alone stay those of one image. Then batches must have the outputs
 of single runs of the original. A model that fails either test stays as it is. Needs the package
 ``onnx``.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What all results share: their timing, checks of their arrays, tables for people."""
+"""What all results share: timing, checks of arrays, JSON, tables for notebooks and terminals."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
+from ros2_classify.results.html import result_html
 
 # So few numbers are checked as lists, which takes a fraction of the time of arrays.
 FEW = 32
@@ -114,16 +115,24 @@ def class_rows(result: Any) -> list[dict[str, Any]]:
     ]
 
 
-def to_dict(result: Any) -> dict[str, Any]:
-    width, height = result.image_size
-    others = {name: other.to_dict() for name, other in result.others.items()}
-    return {
-        'task': result.task,
-        'image': {'width': int(width), 'height': int(height)},
-        'results': result.rows(),
-        'timing_ms': result.timing.to_dict(),
-        **({'others': others} if others else {}),
-    }
+class Common:
+    """What all results can do."""
+
+    def to_dict(self: Any) -> dict[str, Any]:
+        """Return the result in JSON types: task, image, results, timing_ms."""
+        width, height = self.image_size
+        others = {name: other.to_dict() for name, other in self.others.items()}
+        return {
+            'task': self.task,
+            'image': {'width': int(width), 'height': int(height)},
+            'results': self.rows(),
+            'timing_ms': self.timing.to_dict(),
+            **({'others': others} if others else {}),
+        }
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return result_html(self)
 
 
 def table(header: tuple[str, ...], alignment: str, rows: list[tuple[str, ...]]) -> str:

@@ -25,14 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ros2_classify.errors import InputError, OutputError
-from ros2_classify.results.checked import check_common, FEW, frozen, table, Timing, to_dict
-from ros2_classify.results.html import result_html
+from ros2_classify.results.checked import check_common, Common, FEW, frozen, table, Timing
 from ros2_classify.results.keypoints import Keypoints
 from ros2_classify.results.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)
-class Detections:
+class Detections(Common):
     """
     The objects found in one image, best first.
 
@@ -280,14 +279,6 @@ class Detections:
         return [(name, str(each.labels[0]), float(each.scores[0]), int(each.class_ids[0]))
                 for name, each in found
                 if each is not None and each.task == 'classification' and len(each)]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result in JSON types: task, image, results, timing_ms."""
-        return to_dict(self)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return result_html(self)
 
     def __str__(self) -> str:
         """Return the result as a table."""

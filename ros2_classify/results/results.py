@@ -25,15 +25,14 @@ from numpy.typing import NDArray
 
 from ros2_classify.errors import OutputError
 from ros2_classify.results.checked import (
-    check_common, check_size, class_rows, frozen, table, Timing, to_dict)
+    check_common, check_size, class_rows, Common, frozen, table, Timing)
 from ros2_classify.results.detections import Detections
-from ros2_classify.results.html import result_html
 
 __all__ = ['Classification', 'Detections', 'Embedding', 'Result', 'Segmentation', 'Timing']
 
 
 @dataclass(frozen=True, eq=False)
-class Classification:
+class Classification(Common):
     """
     The classes of one image, best first.
 
@@ -104,11 +103,7 @@ class Classification:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result in JSON types: task, image, results, timing_ms; a clip's t0, t1."""
-        return {**to_dict(self), **({} if self.t1 is None else {'t0': self.t0, 't1': self.t1})}
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return result_html(self)
+        return {**super().to_dict(), **({} if self.t1 is None else {'t0': self.t0, 't1': self.t1})}
 
     def __str__(self) -> str:
         """Return the result as a table."""
@@ -120,7 +115,7 @@ class Classification:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation:
+class Segmentation(Common):
     """
     A class for each pixel, and the classes that are there, the largest first.
 
@@ -200,14 +195,6 @@ class Segmentation:
         """Return one dictionary for each class: ``class_id``, ``label``, ``score`` (its part)."""
         return class_rows(self)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result in JSON types: task, image, results, timing_ms."""
-        return to_dict(self)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return result_html(self)
-
     def __str__(self) -> str:
         """Return the result as a table."""
         if not len(self):
@@ -218,7 +205,7 @@ class Segmentation:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(Common):
     """
     A vector that stands for the whole image: similar images have similar vectors.
 
@@ -306,14 +293,6 @@ class Embedding:
     def rows(self) -> list[dict[str, Any]]:
         """Return one dictionary: ``vector``, a list of numbers."""
         return [{'vector': self.vector.tolist()}]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result in JSON types: task, image, results, timing_ms."""
-        return to_dict(self)
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
-        return result_html(self)
 
     def __str__(self) -> str:
         """Return the size and the first numbers."""
