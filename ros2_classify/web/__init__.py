@@ -40,6 +40,7 @@ def _meant(text: str) -> str:
         return f': the port {found[1]} is not from 0 (a free one) to 65535'
     if re.fullmatch(r'[0-9a-fA-F]*::[0-9a-fA-F:]*', text):
         return f'; write [{text}]:8080'
-    if text.lower() != 'true' and re.fullmatch(r'[\w.-]+|\[.+\]', text):
+    if text.lower() != 'true' and re.fullmatch(
+            r'[A-Za-z][\w.-]*|\d+(\.\d+){3}|\[.+\]', text):
         return f'; write {text}:8080'
     return ''

@@ -318,7 +318,8 @@ def test_hosts_and_ports(text, place):
     ('99999', ': the port 99999 is not from 0 (a free one) to 65535'),
     ('-1', ': the port -1 is not from 0 (a free one) to 65535'),
     ('http://127.0.0.1:8080/', '; write 127.0.0.1:8080'), ('http://robot', '; write robot:8080'),
-    ('::1', '; write [::1]:8080'), ('a:b', ''), ('true', ''), ('', ''), ('my host:80x', '')])
+    ('::1', '; write [::1]:8080'), ('a:b', ''), ('true', ''), ('', ''), ('my host:80x', ''),
+    ('8080x', '')])
 def test_what_is_no_host_and_port(text, advice):
     with pytest.raises(OptionsError) as caught:
         host_and_port(text)
