@@ -26,7 +26,7 @@ SCRIPT = """#!/bin/sh
 echo "$(basename "$0") $*" >> calls
 [ "$(basename "$0")" != "$FAILS" ] || exit "$CODE"
 """
-SCRIPTS = ('setup', 'check', 'demo', 'test')
+SCRIPTS = ('setup', 'check', 'demo', 'test', 'test_training')
 
 
 @pytest.fixture
@@ -46,7 +46,8 @@ def run(tmp_path):
             timeout=60, env={**os.environ, 'FAILS': fails, 'CODE': str(code),
                              'PATH': f'{tmp_path / "programs"}:{os.environ["PATH"]}'})
         calls = (tmp_path / 'calls').read_text().splitlines()
-        run.beside = [call for call in calls if call.startswith('model_servers')]
+        run.beside = [call for call in calls if call.startswith('model_servers')
+                      or call == 'test_training setup']
         return done.returncode, [call for call in calls if call not in run.beside]
 
     return run
@@ -56,7 +57,7 @@ def test_everything_is_run_once(run):
     code, calls = run()
     assert code == 0
     assert [call.split()[0] for call in calls if call.split()[0] != 'apt-get'] == [
-        'setup', 'check', 'demo', 'test', 'test']
+        'setup', 'check', 'demo', 'test', 'test_training', 'test']
 
 
 @pytest.mark.parametrize('code', [1, 2, 5, 124, 137])
@@ -71,7 +72,7 @@ def test_a_model_server_is_made_beside_the_environment(run):
     code, calls = run('model_servers')
     assert code == 0 and calls[-1].startswith('test')
     # Only with a Python that Triton runs.
-    assert run.beside in ([], ['model_servers triton'])
+    assert set(run.beside) - {'model_servers triton'} == {'test_training setup'}
 
 
 def test_nothing_runs_without_an_environment(run):
