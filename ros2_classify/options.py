@@ -196,7 +196,7 @@ def parse_roi(value: Any) -> Points:
     """Return the two corners of a box, or the points of a polygon; () for the whole image."""
     wrong = OptionsError(
         f'roi is {value!r} but must be x1, y1, x2, y2 of a box with x1 < x2 and y1 < y2, or x, y '
-        'of at least three points, all from 0 to 1: parts of the width and height')
+        f'of three to {_MOST_POINTS // 2} points, all from 0 to 1: parts of the width and height')
     try:
         numbers = np.asarray([] if value is None else value, np.float64).reshape(-1)
     except (TypeError, ValueError):

@@ -24,6 +24,9 @@ from ros2_classify.errors import OptionsError
 
 Point = tuple[float, float]
 
+# Lines or zones, and points of one: each is compared with each object of each image.
+_MOST, _MOST_POINTS = 64, 64
+
 
 @dataclass(frozen=True)
 class Line:
@@ -64,6 +67,9 @@ def parse_zones(words: Iterable[str]) -> tuple[Zone, ...]:
         numbers, _, seconds = text.partition('@')
         points = _points(numbers)
         wait = _number(seconds or '0')
+        if len(points) > _MOST_POINTS:
+            raise OptionsError(
+                f'event_zones: {name!r} has {len(points)} points but may have {_MOST_POINTS}')
         if len(points) < 3 or not 0.0 <= wait <= 86400.0:
             raise OptionsError(f'event_zones has {word!r} but each must be {example}')
         zones.append(Zone(name, points, wait))
@@ -80,6 +86,8 @@ def _named(parameter: str, words: Iterable[str], example: str) -> list[tuple[str
         if name in found:
             raise OptionsError(f'{parameter} has {name!r} twice; give each a name of its own')
         found[name] = (name, rest, word)
+    if len(found) > _MOST:
+        raise OptionsError(f'{parameter} has {len(found)} places but may have {_MOST}')
     return list(found.values())
 
 

@@ -201,3 +201,12 @@ def test_the_samples_of_the_page_run(capsys, monkeypatch, tmp_path):
     exec(compile(sample, 'docs/tracking.md', 'exec'), {})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
         'appeared', 'crossed_line', 'in_zone']
+
+
+@pytest.mark.parametrize('parse, words, said', [
+    (parse_lines, [f'{row}=0,0,1,1' for row in range(65)], 'event_lines has 65 places but may'),
+    (parse_zones, [f'{row}=0,0,1,0,1,1' for row in range(65)], 'event_zones has 65 places but may'),
+    (parse_zones, ['desk=' + ','.join(['0.5'] * 130)], "'desk' has 65 points but may have 64")])
+def test_there_are_not_too_many_places(parse, words, said):
+    with pytest.raises(OptionsError, match=said):
+        parse(words)

@@ -29,6 +29,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -148,8 +149,10 @@ class MessageUpdater:
         self._hardware_id = ''
         self._tasks: dict[str, Callable[[Any], Any]] = {}
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        self.period = node.declare_parameter('diagnostic_updater.period', PERIOD).value
-        full = node.declare_parameter('diagnostic_updater.use_fqn', False).value
+        # They count from the start.
+        fixed = ParameterDescriptor(read_only=True)
+        self.period = node.declare_parameter('diagnostic_updater.period', PERIOD, fixed).value
+        full = node.declare_parameter('diagnostic_updater.use_fqn', False, fixed).value
         self._name = node.get_fully_qualified_name() if full else node.get_name()
 
     def setHardwareID(self, hardware_id: str) -> None:  # noqa: N802 - the updater's own name

@@ -34,6 +34,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import OptionsError
+from ros2_classify.limits import shown
 from ros2_classify.ros.diagnostics.issues import find
 from ros2_classify.ros.messages.image import TRANSPORTS
 from ros2_classify.ros.messages.vision import load_type
@@ -224,7 +225,7 @@ class Looking:
             if wanted in (_plain(stream.topic), _plain(stream.namespace)):
                 return stream
         known = ', '.join(stream.topic for stream in streams)
-        return (f'there is no camera {name!r}; give one of: {known}' if name else
+        return (f'there is no camera {shown(name, 80)!r}; give one of: {known}' if name else
                 f'there are several cameras: give one as stream: {known}')
 
 

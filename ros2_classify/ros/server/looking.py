@@ -24,6 +24,7 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
+from ros2_classify.limits import shown
 from ros2_classify.model.labels import Labels
 from ros2_classify.results.results import (
     Classification, Detections, Embedding, Result, Segmentation)
@@ -124,11 +125,12 @@ class Question:
             # Classes without names are seen as their numbers.
             if name in known or not named and name.isdecimal():
                 continue
+            said = repr(shown(name, 80))
             if not named:
-                return (f'the model has no class {name!r}: its classes have no names; give their '
+                return (f'the model has no class {said}: its classes have no names; give their '
                         'numbers, such as 0, or a descriptor with labels')
-            near = get_close_matches(name, known, 1, 0.5)
-            return f'the model has no class {name!r}: ' + (
+            near = get_close_matches(name[:80], known, 1, 0.5)
+            return f'the model has no class {said}: ' + (
                 f'did you mean {near[0]!r}?' if near else
                 f'it has {", ".join(known[:8])}{", …" if len(known) > 8 else ""}')
         return ''

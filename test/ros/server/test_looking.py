@@ -107,6 +107,7 @@ def test_an_unknown_class_is_refused_with_the_nearest():
     assert Question(('cup', 'ball')).unknown(labels) == ''
     assert Question(('cup', 'bal')).unknown(labels) == (
         "the model has no class 'bal': did you mean 'ball'?")
+    assert len(Question(('x' * 100_000,)).unknown(labels)) < 200
     assert Question(('xyz',)).unknown(labels) == "the model has no class 'xyz': it has cup, ball"
 
 
