@@ -31,6 +31,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 from ros2_classify.errors import InputError, Ros2ClassifyError
 from ros2_classify.input_range import DepthReader, InputRange
+from ros2_classify.limits import shown
 from ros2_classify.results.results import Detections
 from ros2_classify.ros.messages.bridge import Bridge
 from ros2_classify.ros.messages.image import depth_array
@@ -246,5 +247,5 @@ class InferenceService:
 
 def _fail(response: Any, message: str) -> Any:
     response.success = False
-    response.message = message
+    response.message = shown(message)
     return response

@@ -184,7 +184,8 @@ class ResetTracks:
         count = self._reset()
         response.success = count > 0
         response.message = (
-            f'the objects of {count} streams are forgotten; new ones have new ids' if count else
+            f'forgot the objects of {count} stream{"" if count == 1 else "s"}; new ones have '
+            'new ids' if count else
             'there is no tracking to reset: set the parameter tracking to true')
         return response
 

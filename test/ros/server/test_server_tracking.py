@@ -79,7 +79,7 @@ def test_ids_of_each_stream(
     assert peer.set_values(model=str(others['different']), track_confirm=1) == []
     assert look() == ['3', '4']
     response = peer.call(Trigger, '/server/reset_tracks', Trigger.Request())
-    assert response.success and 'of 1 streams' in response.message
+    assert response.success and 'of 1 stream;' in response.message
     assert look() == ['5', '6']
     # The other camera counts by itself.
     assert peer.set_values(**{'tracks.right.tracking': True}) == []
