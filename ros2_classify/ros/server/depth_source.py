@@ -102,6 +102,10 @@ class DepthRing:
                     break
                 self._news.wait(until - now)
             self._exact = away == 0
+            # Stamps rise: those before the nearest one are never the nearest again. Memory that is
+            # used again at once is in the processor's cache.
+            while self._kept[0][0] < nearest:
+                self._bytes -= len(self._kept.popleft()[1].data)
             return (msg if abs(away) <= within else None), away
 
 

@@ -97,6 +97,21 @@ def test_the_ring_takes_the_very_stamp_first_and_then_the_nearest():
     assert ring.find(1_020_000_000, 1_000_000, 0.0) == (None, -20_000_000)
 
 
+def test_the_ring_drops_what_is_never_the_nearest_again():
+    ring = DepthRing()
+    for stamp in (0.96, 0.98, 1.0, 1.02):
+        ring.add(depth_message(stamp))
+    assert ring.find(1_001_000_000, 10**7, 0.0)[1] == -1_000_000
+    assert len(ring) == 2
+    # The nearest one of the next image too, if its own gets lost.
+    assert ring.find(1_009_000_000, 10**7, 0.0)[1] == -9_000_000
+    # Time goes back: what is new is kept.
+    ring.add(depth_message(0.5))
+    assert ring.find(500_000_000, 0, 0.0)[1] == 0
+    ring.clear()
+    assert len(ring) == 0 and ring._bytes == 0
+
+
 def test_the_ring_waits_for_the_very_stamp_but_not_in_vain():
     ring = DepthRing()
     ring.add(depth_message(0.99))
