@@ -81,7 +81,7 @@ def _named(parameter: str, words: Iterable[str], example: str) -> list[tuple[str
     for word in filter(None, words):
         name, equals, rest = word.partition('=')
         name = name.strip()
-        if not name or not equals:
+        if not name or not equals or not name.isprintable():
             raise OptionsError(f'{parameter} has {word!r} but each must be {example}')
         if name in found:
             raise OptionsError(f'{parameter} has {name!r} twice; give each a name of its own')

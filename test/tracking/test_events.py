@@ -159,6 +159,7 @@ def test_ids_are_needed():
     (parse_lines, 'door=0.1,0.2,0.3,1.5', 'from 0 to 1'),
     (parse_lines, 'door=0.1,0.2,0.1,0.2', 'two points'),
     (parse_lines, '=0.1,0.2,0.3,0.4', 'a name'),
+    (parse_lines, 'a\x1b[2J=0.1,0.2,0.3,0.4', 'a name'),
     (parse_zones, 'desk=0,0,1,1', 'three or more points'),
     (parse_zones, 'desk=0,0,1,1,0,1@x', 'seconds'),
     (parse_zones, 'desk=0,0,1,1,0,nan', 'from 0 to 1'),

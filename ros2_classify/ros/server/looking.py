@@ -174,6 +174,7 @@ class Tally:
     def __init__(self, times: int, images: int) -> None:
         self._times = max(1, times)
         self._window: deque[bool] = deque(maxlen=images or self._times)
+        self._in_window = 0
         self._all = not images
         self.images = 0
         self.seen = 0
@@ -196,7 +197,10 @@ class Tally:
             self._interval = max(self._interval, now - self._last)
         self._last = now
         self.images += 1
+        if len(self._window) == self._window.maxlen:
+            self._in_window -= self._window[0]
         self._window.append(sight.seen)
+        self._in_window += sight.seen
         if sight.seen:
             self.seen += 1
             self.best_score = max(self.best_score, sight.score)
@@ -205,7 +209,7 @@ class Tally:
     @property
     def enough(self) -> bool:
         """Whether it was seen often enough."""
-        return (self.seen if self._all else sum(self._window)) >= self._times
+        return (self.seen if self._all else self._in_window) >= self._times
 
     def gap(self) -> str:
         """Return why not having seen it says little: too few images, or none of late; or ''."""
