@@ -91,7 +91,7 @@ class Options:
         From 0 to 0.75: the part of a tile that its neighbour sees, too; at least as large as
         the objects.
     tile_whole : bool
-        Whether the whole image is one more tile, for large objects.
+        Whether to add the whole image as a tile, to find large objects.
 
     Raises
     ------

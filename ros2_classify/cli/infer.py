@@ -50,16 +50,17 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
              '(rtsp://, http://), bags (.mcap, .db3)')
     parser.add_argument('--topic', default='', metavar='NAME', help="the topic of a bag's images")
     parser.add_argument(
-        '--limit', type=int, metavar='N', help='many images: stop after N of them')
+        '--limit', type=int, metavar='N', help='stop after N images')
     parser.add_argument(
         '--track', action='store_true',
-        help='detection, images of one camera in their order: give each object an id that stays')
+        help='detection: give each object an id that persists over the images of one camera, '
+             'in order')
     parser.add_argument(
         '--event-lines', nargs='+', default=(), metavar='NAME=X,Y,X,Y',
         help='with --track: lines whose crossing is an event, each with two points from 0 to 1')
     parser.add_argument(
         '--event-zones', nargs='+', default=(), metavar='NAME=X,Y,...@SECONDS',
-        help='with --track: polygons in which objects that stay for these seconds are an event')
+        help='with --track: polygons in which an object that stays for this time is an event')
     parser.add_argument(
         '--results', metavar='FILE',
         help='write the results of all images: .jsonl (JSON lines), .csv, or .json (COCO results)')
@@ -68,14 +69,14 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='record images, annotations and results for Foxglove (.mcap; needs foxglove-sdk)')
     parser.add_argument(
         '--json', action='store_true',
-        help='print one JSON object, or one for each of many images, instead of a table')
+        help='print one JSON object per image instead of a table')
     parser.add_argument(
         '--against', metavar='FILE',
         help='embedding: another image; print the cosine similarity and distance of the two')
     parser.add_argument(
         '--output', metavar='FILE',
-        help='draw the results (of the first head, if there are several) into the image and '
-             'write it; of many images: a directory, or a video (.mp4, .mov, .avi, .mkv)')
+        help='write the image with the results drawn on it (of the first head, if there are '
+             'several); for several images, a directory or a video (.mp4, .mov, .avi, .mkv)')
     parser.add_argument(
         '--threshold', type=float, metavar='SCORE',
         help='drop results below this score, 0 to 1 (default: from the model)')
@@ -91,37 +92,37 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help='detection: at most N boxes (default: from the model)')
     parser.add_argument(
         '--classes', nargs='+', metavar='CLASS',
-        help='drop all classes but these, by name or id (default: from the model)')
+        help='keep only these classes, by name or id (default: from the model)')
     parser.add_argument(
         '--class-threshold', nargs='+', metavar='CLASS=SCORE',
         help='thresholds of single classes, such as person=0.6 (default: from the model)')
     parser.add_argument(
         '--nms-agnostic', action='store_true', default=None,
-        help='detection: boxes of different classes suppress each other, too')
+        help='detection: let boxes of different classes suppress each other, too')
     parser.add_argument(
         '--min-area', type=float, metavar='SHARE',
-        help='detection: drop boxes that are a smaller part of the image; 0 to 1')
+        help='detection: drop boxes that cover a smaller part of the image; 0 to 1')
     parser.add_argument(
         '--max-area', type=float, metavar='SHARE',
-        help='detection: drop boxes that are a greater part of the image; 0 to 1')
+        help='detection: drop boxes that cover a larger part of the image; 0 to 1')
     parser.add_argument(
         '--roi', type=float, nargs='+', metavar='PART',
-        help='look at a part of the image: x1 y1 x2 y2 of a box, or x y of three points or more, '
-             'each from 0 to 1')
+        help='region of interest: x1 y1 x2 y2 of a box, or x y of three or more points, each '
+             'from 0 to 1')
     parser.add_argument(
         '--tiles', metavar='COLUMNSxROWS',
         help='detection: run the model on tiles of the image, such as 3x2, to find small objects')
     parser.add_argument(
         '--tile-overlap', type=float, metavar='SHARE',
-        help='the part of a tile that its neighbour sees, too; 0 to 0.75 (default: from the '
+        help='fraction of a tile that its neighbour overlaps; 0 to 0.75 (default: from the '
              'model, else 0.2)')
     parser.add_argument(
         '--tile-whole', action='store_true', default=None,
-        help='run it on the whole image, too, for large objects')
+        help='with --tiles: run the model on the whole image, too, to find large objects')
     parser.add_argument(
         '--whole', action='store_true',
-        help='models that see time: one result for the whole video: the mean of the scores of '
-             'all clips, or with states the result after the last frame')
+        help='video models: one result for the whole video: the mean scores of all clips, or '
+             'for models with states the result after the last frame')
     add_input(parser)
     add_provider(parser)
     add_threads(parser)
@@ -156,9 +157,9 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     """Add the argument that says what pixels a model takes."""
     parser.add_argument(
         '--input', metavar='PIXELS', choices=('imagenet', 'unit', 'signed', 'caffe', 'raw'),
-        help='what pixels the model takes, in place of what is inferred or declared: imagenet '
-             '(mean and standard deviation of ImageNet), unit (0 to 1), signed (-1 to 1), caffe '
-             '(bgr less the mean) or raw (0 to 255)')
+        help='pixels that the model takes, overriding its descriptor and inferred settings: '
+             'imagenet (mean and standard deviation of ImageNet), unit (0 to 1), signed (-1 to '
+             '1), caffe (bgr less the mean) or raw (0 to 255)')
 
 
 def described(arguments: argparse.Namespace) -> Any:

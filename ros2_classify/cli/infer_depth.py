@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
         '--depth', metavar='FILE',
-        help='detection: print distances by the depth image of the same pixels: PNG of 16 bits '
-             'in millimetres, or TIFF of floats in metres; takes --camera-info')
+        help='detection: print distances from a depth image of the same size: 16-bit PNG in '
+             'millimetres, or float TIFF in metres; needs --camera-info')
     parser.add_argument(
         '--camera-info', metavar='FILE',
-        help="the image's calibration, a YAML file as camera_calibration writes it")
+        help="the camera's calibration, a YAML file as camera_calibration writes it")
 
 
 class DepthOfImage:

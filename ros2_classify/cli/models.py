@@ -49,7 +49,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser],
 
     add('list', 'list the models known by name',
         'List the models in the directories of ROS2_CLASSIFY_MODEL_PATH, imported models, and '
-        'those of the package.', run_list)
+        "the package's own.", run_list)
     verb = add('show', 'show the descriptor of a model',
                'Show what a model declares and where its file is.', run_show)
     verb.add_argument('model', metavar='MODEL', help=_MODEL)

@@ -44,8 +44,8 @@ def add_parsers(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument('model', metavar='MODEL', help=_MODEL)
     parser.add_argument('--image', metavar='FILE', help='also print the results for this image')
     parser.add_argument('--label', default='', metavar='LABEL',
-                        help='what the image shows, a label or a class id: try the published ways '
-                             'to feed a model, and compare them by it')
+                        help='label or class id of what the image shows: try every common kind '
+                             'of preprocessing, and rank this class in each')
     parser.add_argument('--strict', action='store_true',
                         help='exit with 3 if anything is not verified')
     add_input(parser)

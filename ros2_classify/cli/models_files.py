@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, trial: bool = True) -> Non
     if trial:
         parser.add_argument(
             '--allow-unverified', action='store_true',
-            help='accept a URL without a sha256, for a trial')
+            help='for trials: accept a URL without a sha256')
 
 
 def options_of(arguments: argparse.Namespace) -> FetchOptions:

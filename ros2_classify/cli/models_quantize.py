@@ -59,16 +59,16 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('-o', '--output', metavar='FILE', required=True,
                         help='the .onnx file to write, such as NAME-int8.onnx')
     parser.add_argument('--precision', choices=('int8', 'fp16'), default='int8',
-                        help='the type of its numbers (default: int8)')
+                        help='number type of the new model (default: int8)')
     parser.add_argument('--target', choices=('cpu', 'tensorrt'), default='cpu',
                         help='the execution provider of the int8 model (default: cpu)')
     parser.add_argument(
         '--data', metavar='DATA', help='labelled images, on which both models are measured (needs '
         'the package ros2_classify_evaluation; formats as in evaluate)')
     parser.add_argument('--format', default='auto', metavar='FORMAT',
-                        help='that of --data (default: found out)')
+                        help='format of --data (default: detected)')
     parser.add_argument('--map', action='append', default=[], metavar='NAME=NAME',
-                        help='a class of --data, and what the model calls it')
+                        help='class of --data, and its name in the model')
     parser.add_argument('--max-drop', type=float, metavar='DROP',
                         help='with --data: exit code 1 if the first measure falls by more')
     parser.add_argument('--force', action='store_true', help='overwrite existing files')

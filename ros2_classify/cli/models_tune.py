@@ -26,11 +26,11 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     """Add the verb and its arguments."""
     parser = verbs.add_parser(
         'tune', help='measure how a model runs best on this machine',
-        description='Try execution providers, threads and more on this machine, in turns and in '
-                    'processes of their own; compare the results with those of the default; '
-                    'print a table, and record the best for the server and the Python API, '
-                    'which use it from then on (parameter tuning). Precision and input size '
-                    'change only if you ask for it.')
+        description='Try execution providers, threads and other settings on this machine, in '
+                    'separate processes, and compare the results with those of the defaults. '
+                    'Print a table and record the best settings; the server and the Python API '
+                    'then use them (parameter tuning). Precision and input size change only on '
+                    'request.')
     parser.add_argument('model', metavar='MODEL', help='a name from "models list", a descriptor '
                         'file (.yaml), or the path of a model file')
     parser.add_argument('--data', metavar='SOURCE', help='images, a video, a bag or a labelled '
@@ -45,10 +45,10 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--precision', action='append', default=[], choices=('int8', 'fp16'),
                         help='also try this variant, made with "models quantize" on the data')
     parser.add_argument('--input-size', action='append', default=[], metavar='WIDTHxHEIGHT',
-                        help='also try this input size, of models that take any')
+                        help='also try this input size, if the model accepts it')
     parser.add_argument('--max-drop', type=float, default=0.01, metavar='DROP',
-                        help='refuse what changes more of the results, or lowers the accuracy on '
-                             'labelled data by more (default: 0.01)')
+                        help='refuse settings that change a larger part of the results, or '
+                             'lower the accuracy on labelled data by more (default: 0.01)')
     parser.add_argument('--use-variants', action='store_true',
                         help='use a variant of --precision from now on, if it is the best')
     parser.add_argument('--runtime', action='append', default=[], metavar='PATH',

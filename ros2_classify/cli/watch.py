@@ -45,17 +45,18 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument('--topic', default='', metavar='NAME', help="the topic of a bag's images")
     parser.add_argument(
         '--rate', type=float, default=0.0, metavar='HZ',
-        help='images a second of files (default: that of the recording; one in 2 s of images)')
+        help='frames per second of files (default: that of the recording; for single images, '
+             'one in 2 s)')
     parser.add_argument(
         '--host', default='127.0.0.1', metavar='HOST',
-        help='where the page is served (default: 127.0.0.1, for this machine alone; 0.0.0.0: '
-             'for others too)')
+        help='IP address to serve the page on (default: 127.0.0.1, this machine only; 0.0.0.0: '
+             'other machines, too)')
     parser.add_argument(
         '--port', type=int, default=8080, metavar='PORT',
-        help='its port (default: 8080, or a free one if it is taken); 0: a free one')
+        help='port of the page (default: 8080, or a free one if it is taken); 0: a free one')
     parser.add_argument(
         '--save-to', default='saved_frames', metavar='DIRECTORY',
-        help='where the button saves frames (default: saved_frames)')
+        help='directory for saved frames (default: saved_frames)')
     parser.add_argument(
         '--no-browser', action='store_true', help='only print the URL')
     infer.add_input(parser)

@@ -76,7 +76,7 @@ class EngineSettings:
         camera's rate. Threads that spin and have no core each get in each other's way: ``auto``
         means ``inference`` where a core is left beside the threads, else ``never``.
     device_id : int
-        Which of several GPUs.
+        Index of the GPU.
     precision : 'fp32', 'tf32', 'fp16' or 'int8'
         What a provider may compute in: CUDA tf32, TensorRT fp16 and int8, OpenVINO fp16. int8
         needs a model that was quantized (``models quantize``). The others, and fp32, compute

@@ -38,12 +38,12 @@ from ros2_classify.web import host_and_port
 QOS = ('auto', 'best_effort', 'reliable')
 
 FETCH_PARAMETERS = (
-    Spec('offline', False, 'Leave the model alone: models come from disk and cache only; also '
-         'the environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
-    Spec('allow_unverified', False, 'For a trial: run what a URL without a sha256 serves',
+    Spec('offline', False, 'No internet access: use local and cached models only; also set by the '
+         'environment variable ROS2_CLASSIFY_OFFLINE', read_only=True),
+    Spec('allow_unverified', False, 'For trials: run a model from a URL without a sha256',
          read_only=True),
     Spec('conversion_timeout', 1800.0, 'Seconds after which the conversion of a TensorFlow model '
-         'is given up', minimum=1.0, maximum=86400.0, read_only=True),
+         'is aborted', minimum=1.0, maximum=86400.0, read_only=True),
 )
 
 
@@ -54,99 +54,95 @@ def _parse_remotes(values: Iterable[str]) -> list[RemoteUrl]:
 ENGINE_PARAMETERS = (
     Spec('provider', 'auto', 'What runs the model: auto, cpu, cuda, tensorrt or another '
          'execution provider of ONNX Runtime', read_only=True),
-    Spec('require_provider', True, 'Whether it is an error when the provider is not available; '
-         'else the CPU runs the model, with a warning, as it always may with auto',
+    Spec('require_provider', True, 'Whether a provider that is not available is an error; '
+         'otherwise, and with auto, the CPU runs the model, with a warning', read_only=True),
+    Spec('device_id', 0, 'Index of the GPU', minimum=0, maximum=MAX_DEVICE, read_only=True),
+    Spec('precision', 'fp32', 'Reduced precision that the provider may use: tf32 with cuda, fp16 '
+         'or int8 with tensorrt, fp16 with openvino; fp32 computes as the model says',
+         choices=get_args(Precision), read_only=True),
+    Spec('threads', 0, 'CPU threads for one inference; 0: all physical cores but one, at most 4, '
+         'divided among parallel inferences', minimum=0, maximum=MAX_THREADS, read_only=True),
+    Spec('parallel', 1, 'Inferences that may run at a time on a CPU: more results per second, '
+         'especially with several cameras, but each takes longer', minimum=1, maximum=MAX_PARALLEL,
          read_only=True),
-    Spec('device_id', 0, 'Which of several GPUs', minimum=0, maximum=MAX_DEVICE, read_only=True),
-    Spec('precision', 'fp32', 'What the provider may compute in: cuda tf32, tensorrt fp16 and '
-         'int8, openvino fp16; fp32 is as the model says', choices=get_args(Precision),
-         read_only=True),
-    Spec('threads', 0, 'CPU threads for one inference; 0: all physical cores but one, shared by '
-         'those side by side, at most 4', minimum=0, maximum=MAX_THREADS, read_only=True),
-    Spec('parallel', 1, 'How many inferences may run side by side on a CPU: more results a '
-         'second, for several cameras above all, and each takes longer', minimum=1,
-         maximum=MAX_PARALLEL, read_only=True),
-    Spec('spinning', 'auto', "When the model's threads wait for each other at full load: never, "
-         'during an inference, which is faster, or always, which costs a core for each; auto: '
-         'during an inference where a core is left beside them', choices=get_args(Spinning),
-         read_only=True),
-    Spec('graph_optimization', 'all', 'How far ONNX Runtime rewrites the model at start: all is '
-         'nearly always the fastest', choices=get_args(Optimization), read_only=True),
-    Spec('tuning', 'auto', 'Whether parameters above that are at their defaults come from what '
-         '"models tune" measured for this model on this machine', choices=get_args(Tuning),
-         read_only=True, or_off=True),
+    Spec('spinning', 'auto', 'When waiting threads of the model keep their cores busy: never; '
+         'during an inference, which is faster; always, which costs a core for each thread; auto: '
+         'during an inference if a core stays free', choices=get_args(Spinning), read_only=True),
+    Spec('graph_optimization', 'all', 'Level at which ONNX Runtime optimizes the model at start; '
+         'all is nearly always the fastest', choices=get_args(Optimization), read_only=True),
+    Spec('tuning', 'auto', 'Whether parameters above that are at their defaults use what "models '
+         'tune" measured for this model on this machine', choices=get_args(Tuning), read_only=True,
+         or_off=True),
     Spec('remote', '', 'URL of a model server (Open Inference Protocol v2) that runs the model, '
-         "such as grpc://gpu:8001/yolox_nano, in place of the descriptor's source.remote; without "
-         "the model's name it is the descriptor's; empty: as the descriptor says", read_only=True,
-         parse=lambda value: value and RemoteUrl.parse(value)),
-    Spec('remote_timeout', 1.0, 'Seconds after which a call of the model server has failed, '
-         'retries included', minimum=0.01, maximum=3600.0, read_only=True),
-    Spec('remote_fallback', 'none', 'What follows if the model server fails: none: no result; '
-         'local: the model file runs on this machine until the server is back, and diagnostics '
-         'say so', choices=get_args(Fallback), read_only=True),
-    Spec('memory_limit', 0, 'MiB that the model may take for its work, on the CPU or the GPU; '
+         "such as grpc://gpu:8001/yolox_nano, overriding the descriptor's source.remote; without "
+         "a model name, the descriptor's name is used; empty: as the descriptor says",
+         read_only=True, parse=lambda value: value and RemoteUrl.parse(value)),
+    Spec('remote_timeout', 1.0, 'Seconds after which a call to the model server fails, retries '
+         'included', minimum=0.01, maximum=3600.0, read_only=True),
+    Spec('remote_fallback', 'none', 'What to do if the model server fails: none: publish no '
+         'result; local: run the model file on this machine until the server is back, and say so '
+         'in diagnostics', choices=get_args(Fallback), read_only=True),
+    Spec('memory_limit', 0, 'MiB of working memory that the model may use, on the CPU or the GPU; '
          '0 sets no limit', minimum=0, maximum=MAX_MEMORY, read_only=True),
-    Spec('arena', 'exact', "How the model's memory grows: by what is asked for, or by doubling",
+    Spec('arena', 'exact', "How the model's memory grows: exactly as requested, or by doubling",
          choices=get_args(Arena), read_only=True),
-    Spec('shrink_memory', False, 'Whether the model gives memory back after each image; '
-         'slower', read_only=True),
-    Spec('cuda_graphs', False, 'Whether CUDA records the work once and plays it back; refused '
-         'with tensorrt', read_only=True),
-    Spec('engine_cache', True, 'Whether what is costly to build, such as TensorRT engines, is '
-         'kept on disk', read_only=True),
-    Spec('custom_operators', '', 'Libraries with operators of your own, separated by ":"; no '
-         'other one is ever loaded', read_only=True),
-    Spec('external_data', '', 'Directories, separated by ":", in which weights of a model may be, '
-         'beside its own', read_only=True),
+    Spec('shrink_memory', False, 'Whether the model releases memory after each image; slower',
+         read_only=True),
+    Spec('cuda_graphs', False, 'Whether to use CUDA graphs, which record the work once and replay '
+         'it; refused with tensorrt', read_only=True),
+    Spec('engine_cache', True, 'Whether to cache what is costly to build, such as TensorRT '
+         'engines, on disk', read_only=True),
+    Spec('custom_operators', '', 'Libraries with custom operators, separated by ":"; no others '
+         'are ever loaded', read_only=True),
+    Spec('external_data', '', 'Further directories, separated by ":", in which a model\'s weights '
+         'may be', read_only=True),
 )
 
 RATE_PARAMETERS = (
-    Spec('max_rate', 0.0, 'Images a second that are used, by their stamps; those beyond are '
-         'dropped before they are decoded; 0 sets no limit; without effect on models that see '
-         'clips', minimum=0.0, maximum=1000.0,
-         from_model=True, per_stream=True),
+    Spec('max_rate', 0.0, 'Maximum images per second, by their stamps; further ones are dropped '
+         'before they are decoded; 0 sets no limit; ignored for models that take clips',
+         minimum=0.0, maximum=1000.0, from_model=True, per_stream=True),
 )
 
 TRACKING_PARAMETERS = (
     Spec('tracking', False, 'Detection: give each object an id that stays over time, in the '
          "detections' field id", per_stream=True),
-    Spec('track_high', 0.5, 'Tracking: boxes with this score begin and continue ids',
+    Spec('track_high', 0.5, 'Tracking: boxes with at least this score start and continue tracks',
          minimum=0.0, maximum=1.0, per_stream=True),
-    Spec('track_low', 0.1, 'Tracking: boxes with this score continue ids; they are published '
-         'from score_threshold on', minimum=0.0, maximum=1.0, per_stream=True),
-    Spec('track_lost_seconds', 1.0, 'Tracking: seconds, by stamps, for which an id is kept while '
-         'its object is not found', minimum=0.0, maximum=3600.0, per_stream=True),
-    Spec('track_confirm', 2, 'Tracking: in how many images an object must be found before it has '
-         'an id', minimum=1, maximum=1000, per_stream=True),
+    Spec('track_low', 0.1, 'Tracking: boxes with at least this score continue tracks; they are '
+         'published from score_threshold on', minimum=0.0, maximum=1.0, per_stream=True),
+    Spec('track_lost_seconds', 1.0, 'Tracking: seconds, by stamps, for which a track survives '
+         'while its object is not found', minimum=0.0, maximum=3600.0, per_stream=True),
+    Spec('track_confirm', 2, 'Tracking: images in which an object must be found before it gets an '
+         'id', minimum=1, maximum=1000, per_stream=True),
 )
 
 POSITION_PARAMETERS = (
-    Spec('depth_topic', '', 'Topic of depth images that are registered to the images; a relative '
-         "name is one in the camera's namespace; empty: no depth", read_only=True,
-         per_stream=True),
-    Spec('camera_info_topic', '', "Topic of the images' camera_info; empty: the one beside the "
-         'images', read_only=True, per_stream=True),
-    Spec('depth_sync', 0.02, 'Seconds by which the stamps of an image and its depth may differ, '
-         'where none has the very stamp; also how long a result in metres waits for its depth '
-         'and its transform', minimum=0.0, maximum=1.0, read_only=True, per_stream=True),
-    Spec('target_frame', '', "Frame of positions, by tf at the image's stamp; empty: that of the "
-         'image, or ground_frame', read_only=True, per_stream=True),
+    Spec('depth_topic', '', 'Topic of depth images registered to the images; a relative name is '
+         "in the camera's namespace; empty: no depth", read_only=True, per_stream=True),
+    Spec('camera_info_topic', '', 'Topic of the camera_info; empty: camera_info beside the image '
+         'topic', read_only=True, per_stream=True),
+    Spec('depth_sync', 0.02, 'Seconds by which the stamps of an image and its depth may differ if '
+         'none is equal; also how long a result in metres waits for its depth and transform',
+         minimum=0.0, maximum=1.0, read_only=True, per_stream=True),
+    Spec('target_frame', '', "Frame of the positions, by tf at the image's stamp; empty: that of "
+         'the image, or ground_frame', read_only=True, per_stream=True),
     Spec('ground_frame', '', 'Without depth_topic: frame whose plane z = 0 is the ground on which '
-         'objects stand; empty: no positions by the ground', read_only=True, per_stream=True),
-    Spec('points', False, 'Whether positions are published as a point cloud as well, for costmaps',
+         'objects stand; empty: no positions from the ground', read_only=True, per_stream=True),
+    Spec('points', False, 'Whether to publish a point cloud of the objects as well, for costmaps',
          read_only=True, per_stream=True),
-    Spec('annotations', False, 'Whether boxes and labels are published for the image panel of '
-         'Foxglove, which takes the package foxglove_msgs', read_only=True, per_stream=True),
+    Spec('annotations', False, "Whether to publish boxes and labels for Foxglove's image panel; "
+         'needs the package foxglove_msgs', read_only=True, per_stream=True),
 )
 
 
 EVENT_PARAMETERS = (
     Spec('event_lines', [''], 'Tracking: lines whose crossing is an event, each a name and two '
-         'points in shares of width and height, such as door=0.1,0.5,0.9,0.5', per_stream=True,
+         'points in fractions of width and height, such as door=0.1,0.5,0.9,0.5', per_stream=True,
          parse=parse_lines),
-    Spec('event_zones', [''], 'Tracking: polygons in which objects that stay are an event, each a '
-         'name, the points, and behind @ the seconds, such as desk=0.1,0.5,0.9,0.5,0.5,1@3',
-         per_stream=True, parse=parse_zones),
+    Spec('event_zones', [''], 'Tracking: polygons in which staying is an event, each a name, the '
+         'points, and the seconds after @, such as desk=0.1,0.5,0.9,0.5,0.5,1@3', per_stream=True,
+         parse=parse_zones),
 )
 
 
@@ -157,87 +153,86 @@ def _parse_keep(value: str) -> object:
 
 
 KEEP_PARAMETERS = (
-    Spec('keep', '', 'Which images are kept for labelling: uncertain, changed, every N (seconds), '
-         'several separated by commas; empty: none', read_only=True, parse=_parse_keep),
-    Spec('keep_directory', 'kept', 'Where they are written, in a directory for each camera',
-         read_only=True),
-    Spec('keep_megabytes', 1000.0, 'What such a directory may take; when it is full, no more '
-         'images are kept', minimum=0.1, maximum=1e7, read_only=True),
-    Spec('keep_period', 1.0, 'Seconds between two images of a camera that are kept, at least',
+    Spec('keep', '', 'Images to keep for labelling: uncertain, changed, every N (seconds), or '
+         'several of them separated by commas; empty: none', read_only=True, parse=_parse_keep),
+    Spec('keep_directory', 'kept', 'Directory for the images to label, with a subdirectory for '
+         'each camera', read_only=True),
+    Spec('keep_megabytes', 1000.0, 'Maximum size of such a subdirectory, in MB; when it is full, '
+         'no more images are kept', minimum=0.1, maximum=1e7, read_only=True),
+    Spec('keep_period', 1.0, 'Minimum seconds between two kept images of a camera',
          minimum=0.0, maximum=86400.0, read_only=True),
-    Spec('keep_format', 'png', 'png: a file for each image; mcap: recordings with the images, the '
-         'results, and why they were kept', choices=('png', 'mcap'), read_only=True),
+    Spec('keep_format', 'png', 'png: one file for each image; mcap: recordings of the images, '
+                               'the results, and why they were kept', choices=('png', 'mcap'), read_only=True),
 )
 
 MODEL_PARAMETERS = (
-    Spec('model', '', 'Model to run: a name from the catalogue, a descriptor file or a '
-         'model file, by path or URL; set while the node is configured, it is loaded beside '
-         'the present one, which it then replaces'),
-    Spec('input', '', 'What pixels the model takes, in place of what its descriptor says or is '
-         'inferred: imagenet (mean and standard deviation of ImageNet), unit (0 to 1), signed '
-         '(-1 to 1), caffe (bgr less the mean), raw (0 to 255); empty: as it is',
+    Spec('model', '', 'Model to run: a name from the catalogue, or the path or URL of a '
+         'descriptor or model file; if set while the node is configured, the new model is loaded '
+         'beside the current one and then replaces it'),
+    Spec('input', '', 'Pixels that the model takes, overriding its descriptor and inferred '
+         'settings: imagenet (mean and standard deviation of ImageNet), unit (0 to 1), signed (-1 '
+         'to 1), caffe (bgr less the mean), raw (0 to 255); empty: no override',
          choices=('', *PIXELS), read_only=True),
     Spec('model_path', '', 'Directories of your own models, separated by ":", searched before '
          'those of the environment variable ROS2_CLASSIFY_MODEL_PATH', read_only=True),
     Spec('model_roots', '', 'The only directories, separated by ":", from which models, '
-         'descriptors, label files, weights and libraries of operators are read, symbolic links '
-         'resolved; empty allows all', read_only=True),
-    Spec('model_changes', 'verified', 'Which models may be set at run time: any; verified: names '
-         'of the catalogue, files below model_roots, and URLs with a sha256 that is in '
-         'trusted_models; listed: of those, only models whose sha256 is in trusted_models; off: '
-         'none', choices=POLICIES, read_only=True, or_off=True),
-    Spec('trusted_models', [''], 'The sha256 of models, or of their archives, that may be set at '
-         'run time; each value is a sha256, or a file with one in each line, as sha256sum writes '
-         'it, which is read at every change', read_only=True, parse=read_trusted),
+         'descriptors, label files, weights and operator libraries are read, after resolving '
+         'symbolic links; empty allows all', read_only=True),
+    Spec('model_changes', 'verified', 'Models that may be set at run time: any; verified: names '
+         'from the catalogue, files below model_roots, and URLs with a sha256 in trusted_models; '
+         'listed: those of verified whose sha256 is in trusted_models; off: none',
+         choices=POLICIES, read_only=True, or_off=True),
+    Spec('trusted_models', [''], 'The sha256 of each model or archive that may be set at run '
+         'time; each value is a sha256, or a file with one in each line, as sha256sum writes it, '
+         'read at every change', read_only=True, parse=read_trusted),
     Spec('trusted_remotes', [''], 'URLs of model servers, such as grpc://gpu:8001, or of single '
          'models there, to which descriptors that are set at run time may send images',
          read_only=True, parse=_parse_remotes),
     *FETCH_PARAMETERS,
-    Spec('load_timeout', 120.0, 'Seconds after which loading a model, with its first run, '
-         'counts as hanging: the caller is told, and its thread is abandoned; '
-         'fetching and converting are not counted, tensorrt and openvino, which build engines, '
-         'have 30 times as long; 0 sets no limit', minimum=0.0, maximum=86400.0),
+    Spec('load_timeout', 120.0, 'Seconds after which loading a model, including its first run, '
+         "fails and its thread is abandoned; download and conversion don't count, and tensorrt "
+         'and openvino, which build engines, get 30 times as long; 0 sets no limit', minimum=0.0,
+         maximum=86400.0),
 )
 
 IMAGE_PARAMETERS = (
-    Spec('image_transport', 'raw', 'How images come: raw on image, compressed on '
+    Spec('image_transport', 'raw', 'How images arrive: raw on image, compressed on '
          'image/compressed', choices=('raw', 'compressed'), read_only=True),
-    Spec('image_topics', [''], 'Topics of images of several cameras, in the place of image; '
-         'those that end in /compressed have compressed images', read_only=True),
+    Spec('image_topics', [''], 'Image topics of several cameras, replacing image; those that end '
+         'in /compressed carry compressed images', read_only=True),
     Spec('output_namespaces', [''], 'Namespaces of the results, one for each of image_topics; '
-         'else the namespaces of these topics', read_only=True),
-    Spec('qos', 'auto', 'Reliability of the image subscriptions: auto is reliable if all '
-         'publishers of the topic are and send, else best_effort, and follows them; '
-         'qos_overrides have priority', choices=QOS, read_only=True),
-    Spec('image_backend', 'auto', 'What converts images of other encodings than 8-bit colours: '
-         'cv_bridge or opencv; auto is opencv for all encodings that it knows, and cv_bridge, if '
-         'a trial in a child process succeeds, for those that only it knows', choices=BACKENDS,
-         read_only=True),
+         'empty: the namespaces of these topics', read_only=True),
+    Spec('qos', 'auto', 'Reliability of the image subscriptions: auto follows the publishers, '
+         'reliable if all of them are and send images, else best_effort; qos_overrides have '
+         'priority', choices=QOS, read_only=True),
+    Spec('image_backend', 'auto', 'Converter for encodings other than 8-bit colours: cv_bridge or '
+         'opencv; auto: opencv for all encodings that it supports, and cv_bridge for the others, '
+         'if a trial in a child process succeeds', choices=BACKENDS, read_only=True),
     *RATE_PARAMETERS,
-    Spec('input_range', '16', 'Values of 16-bit images that are black and white: the number of '
+    Spec('input_range', '16', 'Values of 16-bit images that become black and white: the number of '
          'bits, such as 12; two values, such as 1000..5000; percentile, or percentile 2..98, of '
          'each image; auto: the fewest bits that hold all values so far', from_model=True,
          per_stream=True, or_number=True, parse=InputRange.parse),
     Spec('max_image_pixels', MAX_PIXELS, 'Larger images are refused',
          minimum=1, maximum=1 << 30, per_stream=True),
-    Spec('image_timeout', 0.0, 'Seconds after which it is an error that no image comes; 0: three '
-         "times the measured interval of the camera's images, and at least 5; 10 until it is "
-         'known', minimum=0.0, maximum=86400.0, per_stream=True),
+    Spec('image_timeout', 0.0, 'Seconds without an image after which an error is reported; 0: '
+         "three times the measured interval between the camera's images, and at least 5; 10 until "
+         'it is known', minimum=0.0, maximum=86400.0, per_stream=True),
 )
 
 INFERENCE_PARAMETERS = (
     *ENGINE_PARAMETERS,
-    Spec('max_batch', 0, 'Maximum number of images, of different cameras, in one run of the model '
-         'at once, where it can; 0: 8 on a GPU, and one on a CPU, which gains nothing by it',
-         minimum=0, maximum=MAX_BATCH, read_only=True),
-    Spec('max_batch_delay', 0.0, 'Seconds that an image may wait for those of other cameras, to '
-         'go through the model together', minimum=0.0, maximum=10.0, read_only=True),
-    Spec('on_engine_fault', 'retry', 'What follows when the model fails or hangs: retry drops '
-         'the image and tries again, with growing pauses, and reloads the model where that '
-         'may help; error leaves the state active by way of error processing; exit ends the '
+    Spec('max_batch', 0, 'Maximum batch size, over the images of different cameras, if the model '
+         'accepts batches; 0: automatic (8 on a GPU, 1 on a CPU)', minimum=0, maximum=MAX_BATCH,
+         read_only=True),
+    Spec('max_batch_delay', 0.0, 'Seconds that an image may wait for images of other cameras to '
+         'fill a batch', minimum=0.0, maximum=10.0, read_only=True),
+    Spec('on_engine_fault', 'retry', 'What to do when the model fails or hangs: retry drops '
+         'the image and tries the next one, with growing pauses, and reloads the model if that '
+         'may help; error leaves the state active through error processing; exit ends the '
          f'process with code {EXIT_CODE}', choices=ACTIONS, read_only=True),
-    Spec('inference_timeout', 0.0, 'Seconds after which a frame, from its decoding to its result, '
-         'counts as hanging; 0: 20 times as long as the warm-up, and at least 10',
+    Spec('inference_timeout', 0.0, 'Seconds from decoding a frame to its result after which the '
+         'model counts as hanging; 0: 20 times as long as the warm-up, and at least 10',
          minimum=0.0, maximum=86400.0),
 )
 
@@ -257,28 +252,28 @@ RESULT_PARAMETERS = (
     Spec('max_candidates', 4096, 'Detection: at most this many boxes over the threshold, the best '
          'ones, are compared with each other', minimum=1, maximum=100000, from_model=True,
          per_stream=True),
-    Spec('classes', [''], 'Names or ids of classes: others are dropped, and of a segmentation '
-         'their pixels have no class; empty: all', from_model=True, per_stream=True),
-    Spec('class_thresholds', [''], 'What score_threshold is for single classes, each a name or '
-         'an id, and a score, such as person=0.6', from_model=True, per_stream=True,
+    Spec('classes', [''], 'Names or ids of the classes to keep; others are dropped, and in a '
+         'segmentation their pixels have no class; empty: all', from_model=True, per_stream=True),
+    Spec('class_thresholds', [''], 'Score thresholds of single classes, each a name or an id, and '
+         'a score, such as person=0.6', from_model=True, per_stream=True,
          parse=lambda words: parse_class_thresholds(filter(None, words))),
-    Spec('nms_agnostic', False, 'Detection: boxes of different classes suppress each other by '
-         'nms_iou, too', from_model=True, per_stream=True),
-    Spec('min_area', 0.0, 'Detection: boxes that are a smaller part of the image are dropped',
+    Spec('nms_agnostic', False, 'Detection: whether boxes of different classes suppress each '
+         'other, too, by nms_iou', from_model=True, per_stream=True),
+    Spec('min_area', 0.0, 'Detection: boxes that cover a smaller part of the image are dropped',
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
-    Spec('max_area', 1.0, 'Detection: boxes that are a greater part of the image are dropped',
+    Spec('max_area', 1.0, 'Detection: boxes that cover a larger part of the image are dropped',
          minimum=0.0, maximum=1.0, from_model=True, per_stream=True),
-    Spec('roi', [0.0, 0.0, 1.0, 1.0], 'Region of interest in parts of the width and height of the '
-         'image: x1, y1, x2, y2 of a box, or x, y of three points or more; the model sees the box '
-         'around it', from_model=True, per_stream=True, parse=parse_roi),
-    Spec('tiles', '1x1', 'Detection: columns and rows, such as 3x2, of parts of the image that '
-         'the model sees one by one, for objects that are small in a large image',
-         from_model=True, per_stream=True, parse=parse_tiles),
-    Spec('tile_overlap', 0.2, 'The part of a tile that its neighbour sees, too', minimum=0.0,
+    Spec('roi', [0.0, 0.0, 1.0, 1.0], "Region of interest, in fractions of the image's width and "
+         'height: x1, y1, x2, y2 of a box, or x, y of three or more points; the model sees its '
+         'bounding box', from_model=True, per_stream=True, parse=parse_roi),
+    Spec('tiles', '1x1', 'Detection: columns and rows, such as 3x2, of tiles that the model sees '
+         'one by one, to find small objects in a large image', from_model=True, per_stream=True,
+         parse=parse_tiles),
+    Spec('tile_overlap', 0.2, 'Fraction of a tile that its neighbour overlaps', minimum=0.0,
          maximum=0.75, from_model=True, per_stream=True),
-    Spec('tile_whole', False, 'Whether the whole image is one more tile, for large objects',
+    Spec('tile_whole', False, 'Whether to add the whole image as a tile, to find large objects',
          from_model=True, per_stream=True),
-    Spec('class_id', 'label', 'What the field class_id of results holds: the label or the index',
+    Spec('class_id', 'label', 'Content of the field class_id in results: the label or the index',
          choices=('label', 'index'), per_stream=True),
 )
 
@@ -291,8 +286,8 @@ NODE_PARAMETERS = (
          parse=lambda value: value != '' and host_and_port(str(value))),
     Spec('tune_malloc', True, 'Keep the memory of large images in the process (glibc only)',
          read_only=True),
-    Spec('trace_file', '', 'For measuring: file (.npz) to which the times of all frames are '
-         'written when the node stops; empty for none', read_only=True),
+    Spec('trace_file', '', 'For measuring: file (.npz) for the times of all frames, written when '
+         'the node stops; empty: none', read_only=True),
 )
 
 GROUPS: Groups = (
