@@ -161,8 +161,8 @@ KEEP_PARAMETERS = (
          'no more images are kept', minimum=0.1, maximum=1e7, read_only=True),
     Spec('keep_period', 1.0, 'Minimum seconds between two kept images of a camera',
          minimum=0.0, maximum=86400.0, read_only=True),
-    Spec('keep_format', 'png', 'png: one file for each image; mcap: recordings of the images, '
-                               'the results, and why they were kept', choices=('png', 'mcap'), read_only=True),
+    Spec('keep_format', 'png', 'png: one file for each image; mcap: recordings of the images, the '
+         'results, and why they were kept', choices=('png', 'mcap'), read_only=True),
 )
 
 MODEL_PARAMETERS = (
