@@ -103,21 +103,21 @@ IMAGES = (
         'no image from {publishers} on {topic} for {seconds:.0f} s: the camera runs as {words}, '
         'and the middleware shares memory on one machine only within a user: run both as the '
         'same one',
-        'the processes of two users cannot open the shared memory of each other',
+        "processes of different users can't open each other's shared memory",
         'run all nodes of a machine as one user, also in containers (`--user`)'),
     IssueType(
         'other_container', ERROR,
         'no image from {publishers} on {topic} for {seconds:.0f} s: the camera is on this '
         'machine, but with another /dev/shm ({words}): start its container and that of this '
         'node with --ipc=host',
-        'the containers find each other, but do not share the memory over which the images go',
+        "the containers discover each other, but don't share the memory that carries the images",
         '`--ipc=host` for all containers, or one with `--ipc=shareable` and the others with '
         '`--ipc=container:NAME`'),
     IssueType(
         'small_shared_memory', WARN,
         'images on {topic} may be lost: /dev/shm has {words}, too little for the middleware, '
         'which uses UDP instead: start the container with --shm-size=512m or --ipc=host',
-        'a process that gets no shared memory receives images by UDP, which loses large ones',
+        'without shared memory, images arrive by UDP, which loses large ones',
         'start the container with `--shm-size=512m` or `--ipc=host`; if files of killed '
         'processes fill `/dev/shm`, run `fastdds shm clean`'),
     IssueType(
@@ -352,8 +352,8 @@ MODEL = (
         '{model}: not verified, for the model file does not say it: {keys}; results may be wrong: '
         'run python -m ros2_classify models check --image FILE --label LABEL, then set these '
         'keys in a descriptor, or the parameter input',
-        'the descriptor, or a model without one, leaves settings open that the model file does '
-        'not tell; the server runs with the usual ones',
+        'neither the descriptor nor the model file contains these settings; the server uses '
+        'the usual ones',
         '`python -m ros2_classify models check MODEL --image FILE --label LABEL` with an image of '
         'which you know the label; then set the keys in a [descriptor](descriptor.md), or '
         '[`input`](nodes/server.md#parameters)'),
@@ -373,8 +373,8 @@ MODEL = (
         'the label file that belongs to the model; `output.class_offset`'),
     IssueType(
         'same_result', WARN, SENTENCES['same_result'],
-        'what the model sees does not depend on the image, or its weights are damaged; a model '
-        'that is sure of one class on all images does the same',
+        "the model's input doesn't depend on the image, or its weights are damaged; a model "
+        'that is sure of one class on all images looks the same',
         '`models check` on images that differ; `input.scale`, `mean` and `std`'),
     IssueType(
         'fell_back', WARN,
@@ -414,7 +414,7 @@ _REMOTE = (
     ('failed', ERROR, 'the server has the model, but it fails, or its reply makes no sense',
      'read the log of the model server'),
     ('fallback', WARN, 'the server fails, and `remote_fallback` is `local`',
-     'do what the reason says; it is tried again by itself'),
+     'follow the reason; the server is retried automatically'),
     ('restarted', WARN, 'the server was restarted, or something between closes connections',
      'nothing if it was restarted on purpose'),
     ('version', WARN, 'somebody loaded a new version of the model on the server',
