@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from array import array
 import sys
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +54,7 @@ def locator() -> Locator:
     fields: dict[str, Any] = {
         '_topic': '/image', '_sync': 0.02, '_target': '', '_ground': '', '_has_tf': False,
         '_rectified': False, '_camera': None, '_recent': {}, 'located': 0, 'missing': {},
+        '_locating': threading.Lock(),
         'source': SimpleNamespace(
             info=info, ring=DepthRing(), info_topic='/camera_info', depth_topic='/depth')}
     vars(found).update(fields)
@@ -88,7 +90,7 @@ def measure(objects: int, encoding: str, rounds: int) -> tuple[float, float]:
             taken = take(subscription)
         find.source.ring.add(taken.msg)
         read = time.thread_time()
-        _, located = find(detections, header)
+        located = find(detections, header).located
         assert located is not None and len(located.rows) == objects
         detections_3d_cdr(located, header, ['cup'] * objects)
         rest.append(time.thread_time() - read)
