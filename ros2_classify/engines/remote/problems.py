@@ -54,7 +54,11 @@ def problem(kind: str, **fields: Any) -> RemoteError:
 
 def or_tls(url: RemoteUrl) -> str:
     """Return what else it may be if a server ends a connection before the first response."""
-    return '' if url.is_secure else f', as one of TLS would: write {url.scheme}s:// if it is one'
+    others = {'http': ('TLS or gRPC', 'https:// or grpc://'), 'grpc': ('TLS', 'grpcs://')}
+    if url.scheme not in others:
+        return ''
+    kinds, schemes = others[url.scheme]
+    return f', as one of {kinds} would: write {schemes} if it is one'
 
 
 class BrokenError(Exception):

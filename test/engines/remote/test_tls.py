@@ -161,7 +161,7 @@ def test_a_port_of_tls_without_tls(made, kind):
     if kind == 'grpcs':
         pytest.importorskip('grpc')
     with KINDS[kind](made['good'], []) as url:
-        with pytest.raises(RemoteError, match=f'write {kind}:// if it is one') as caught:
+        with pytest.raises(RemoteError, match=f'as one of TLS.*write {kind}://') as caught:
             opened(url.replace(kind, kind[:-1]))
     assert caught.value.kind == 'refused'
 

@@ -17,9 +17,10 @@ What tracking and positions cost a server, for an image of 640x480 with 20 boxes
 
     scripts/shell python test/ros/server/features_time.py
 
-Milliseconds of the processor that the whole process takes for an image, all its threads and the
-middleware's among them, in turns: nothing on, tracking on, positions subscribed to (the depth
-image comes and is read). Each turn is compared with the one without, just before.
+Milliseconds from sending an image to its result (median), and milliseconds of the processor that
+the whole process takes for an image, all its threads and the middleware's among them, in turns:
+nothing on, tracking on, positions subscribed to (the depth image comes and is read; the result is
+that in metres). Each turn is compared with the one without, just before.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from ros_process import Peer, Process  # noqa: E402
 from vision_msgs.msg import Detection2DArray, Detection3DArray  # noqa: E402
 
 BOXES, PERIOD = 20, 0.04
+Times = np.ndarray[Any, Any]
 
 
 def save_boxes(directory: Path) -> Path:
@@ -81,24 +83,31 @@ class Server:
         self.results = peer.collect(Detection2DArray, '/features/detections')
         self._camera.until(lambda: self.results, depth)
 
-    def turn(self, images: int, found: list[Any]) -> float:
-        """Send images in the pace of a camera; return milliseconds for each result."""
+    def turn(self, images: int, found: list[Any]) -> Times:
+        """Send images in the pace of a camera; return milliseconds to a result, and for it."""
         self._camera.until(lambda: found, self._depth)
         # What was changed settles first.
-        self._send(images // 3)
+        self._send(images // 3, found)
         begun, seen = used(self.process.process.pid), len(found)
-        self._send(images)
-        return (used(self.process.process.pid) - begun) / max(1, len(found) - seen)
+        waited = self._send(images, found)
+        spent = used(self.process.process.pid) - begun
+        return np.array([np.median(waited), spent / max(1, len(found) - seen)])
 
-    def _send(self, images: int) -> None:
+    def _send(self, images: int, found: list[Any]) -> list[float]:
+        waited = []
         for _ in range(images):
-            until = time.monotonic() + PERIOD
+            begun, seen = time.monotonic(), len(found)
+            until = begun + PERIOD
             self._camera.send(self._depth)
             while time.monotonic() < until:
                 self.peer._executor.spin_once(timeout_sec=max(0.0, until - time.monotonic()))
+                if len(found) > seen:
+                    waited.append(1e3 * (time.monotonic() - begun))
+                    seen = sys.maxsize
+        return waited
 
 
-def measure(server: Server, rounds: int, images: int) -> dict[str, list[float]]:
+def measure(server: Server, rounds: int, images: int) -> dict[str, list[Times]]:
     """Return the milliseconds of each turn by what is on."""
     peer, found = server.peer, {'nothing': [], 'tracking': [], '3D': []}
     for _ in range(rounds):
@@ -131,11 +140,13 @@ def main(rounds: int = 9, images: int = 60) -> int:
             finally:
                 server.process.kill()
                 peer.close()
-        plain = np.median(found.pop('nothing'))
-        print(f'{"16UC1" if depth.itemsize == 2 else "32FC1"}: nothing {plain:.2f} ms')
+        print('16UC1' if depth.itemsize == 2 else '32FC1', ' to the result, ms      processor, ms')
+        print('  nothing      {:.2f}                  {:.2f}'.format(
+            *np.median(found.pop('nothing'), axis=0)))
         for name, times in found.items():
-            low, middle, high = np.percentile(times, (25, 50, 75))
-            print(f'  {name:8s} {middle:+.2f} ms (quartiles {low:+.2f} and {high:+.2f})')
+            cells = [f'{middle:+.2f} ({low:+.2f} to {high:+.2f})' for low, middle, high in zip(
+                *np.percentile(times, (25, 50, 75), axis=0))]
+            print(f'  {name:8s}', *cells)
     return 0
 
 
