@@ -321,6 +321,9 @@ def test_a_request_and_a_look_use_the_depth_of_the_camera(start, peer, detector)
     (why,) = found.without_position
     assert words in why
 
+    # What follows is not by the subscription of the looks.
+    peer.spin_until(lambda: camera.depth_subscriptions == 0, 'the end of the subscription')
+
     def detect(**request):
         # Of an image that has been sent together with its depth.
         header = camera.send(depths())
